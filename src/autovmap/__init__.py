@@ -1,0 +1,21 @@
+"""Declare base ranks once, call with any batch: see `auto_vmap`."""
+
+from importlib import metadata as _metadata
+
+from autovmap._api import AutoVmapped as AutoVmapped
+from autovmap._bound import BoundAutoVmapped as BoundAutoVmapped
+from autovmap._declare import auto_vmap as auto_vmap
+from autovmap._declare import infer_ranks as infer_ranks
+from autovmap._explain.plan import Plan as Plan
+from autovmap._named import named_vmap as named_vmap
+from autovmap._tree import like as like
+from autovmap.errors import AutoVmapError as AutoVmapError
+from autovmap.errors import BatchShapeError as BatchShapeError
+from autovmap.errors import CoreSizeError as CoreSizeError
+from autovmap.errors import RankError as RankError
+from autovmap.errors import SpecError as SpecError
+
+try:
+    __version__ = _metadata.version("autovmap")
+except _metadata.PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"

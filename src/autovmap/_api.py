@@ -1,0 +1,495 @@
+"""The decorated object: bind, plan, apply."""
+
+import functools
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
+
+import jax
+import numpy as np
+
+from autovmap._apply.core import check_result
+from autovmap._apply.depend import refuse_dependent, shorten
+from autovmap._apply.diagnose import diagnose, hint
+from autovmap._apply.keys import fold_keys
+from autovmap._apply.loop import run_loop
+from autovmap._apply.naming import naming
+from autovmap._apply.nest import Body, make_nest, run
+from autovmap._bind import Binder, Call
+from autovmap._bound import BoundAutoVmapped
+from autovmap._cache import BoundedCache
+from autovmap._callable import adopt, is_method, show_annotations, shown_name, takes_first
+from autovmap._explain.conflict import draw_conflict
+from autovmap._explain.plan import Plan
+from autovmap._explain.table import note
+from autovmap._placing import placing
+from autovmap._plan.plan import PlanData
+from autovmap._showing import calling, outputs_of, result_shapes
+from autovmap._spec.annotated import read_annotations
+from autovmap._spec.extent import checked_sizes
+from autovmap._spec.operands import as_signature
+from autovmap._spec.options import refuse_unknown_options
+from autovmap._spec.ranks import is_mapped, plain
+from autovmap._spec.scope import scope_of
+from autovmap._spec.spec import (
+    POSITIONAL_ONLY,
+    POSITIONAL_OR_KEYWORD,
+    Declaration,
+    Spec,
+    read_spec,
+)
+from autovmap._tree import one_level
+from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R", covariant=True)
+S = TypeVar("S")
+
+ARRAYS = (jax.Array, np.ndarray)
+VARIANTS = 64
+"""How many of a function's variants (`f.batch(10)`, ...) are kept, each with its plans."""
+
+
+class AutoVmapped(Generic[P, R]):
+    """A function that takes any broadcastable batch of examples; `auto_vmap` makes it.
+
+    >>> from autovmap import auto_vmap
+    >>> @auto_vmap(x=1)
+    ... def total(x):
+    ...     '''The sum of a vector.'''
+    ...     return x.sum()
+    >>> total
+    <auto_vmap(x=1) of total>
+    >>> total.ranks
+    {'x': 1}
+    >>> total.__doc__
+    'The sum of a vector.'
+    """
+
+    __wrapped__: Callable[P, R]
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        declared: Declaration,
+        signature: inspect.Signature | None,
+        named_by: Any = None,
+        skip_first: bool | None = None,
+    ) -> None:
+        """Use `auto_vmap`, which checks what it is given; without a signature it is `function`'s.
+
+        `skip_first` says whether positional ranks leave out the first parameter, as they do in a
+        class body; without it the function tells.
+        """
+        named_by = function if named_by is None else named_by
+        signature = inspect.signature(function) if signature is None else signature
+        adopt(self, named_by)
+        self.__wrapped__ = function
+        self._declared = declared
+        self._signature = signature
+        self._named_by = named_by
+        self._read(is_method(function, signature) if skip_first is None else skip_first)
+
+    def _read(self, skip_first: bool) -> None:
+        """Read the declaration; a method's positional ranks leave out its first parameter."""
+        self._skip_first = skip_first
+        name = shown_name(self._named_by)
+        self._told: Spec = read_spec(self._declared, self._signature, name, one_level, skip_first)
+        self._groups, self._place = placing(self._told)
+        self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
+        show_annotations(self, self._told, self._signature, self._named_by)
+
+    @functools.cached_property
+    def _spec(self) -> Spec:
+        """What the decorator was told, with the ranks that stand in annotations."""
+        if not self._told.unread:
+            return self._told
+        spec = read_annotations(self._told, self._signature, scope_of(self._named_by), ARRAYS)
+        show_annotations(self, self._told, self._signature, self._named_by)
+        return spec
+
+    @functools.cached_property
+    def _binder(self) -> Binder:
+        first = next(iter(self._signature.parameters), "")
+        return Binder(self._spec, self._signature, self._skip_first and first == "cls")
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function on every example of a batch at once."""
+        try:
+            call = self._binder.bind(args, kwargs)
+        except BatchShapeError as error:
+            draw_conflict(error, self._spec.function)
+            raise
+        planned = call.planned
+        plan = planned.plan
+        if plan.promotion is not None:
+            _rank_promotion(plan.promotion)
+        if planned.nest is None:
+            planned.nest = make_nest(plan, self._groups)
+        arrays = call.arrays()
+        body = self._body(call)
+        try:
+            with naming(plan):
+                keyed = fold_keys(plan, arrays)
+                if self._spec.plainly_run:
+                    return run(plan, planned.nest, body, keyed, self._groups, self._place)
+                return self._run_otherwise(plan, body, keyed)
+        except Exception as error:
+            explained = self._explained(error, call, body, arrays)
+            if explained is error:
+                raise
+            raise explained from error
+
+    def _run_otherwise(self, plan: PlanData, body: Body, arrays: Sequence[Any]) -> Any:
+        """Run a plan in a loop, or with outputs that are not stretched."""
+        groups, place = self._groups, self._place
+        if not self._spec.options.stretch_outputs:
+            groups, place = shorten(plan, body, arrays, groups, place)
+        if self._spec.looped:
+            return run_loop(plan, body, arrays, groups, place)
+        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
+
+    def _explained(
+        self, error: Exception, call: Call, body: Body, arrays: Sequence[Any]
+    ) -> Exception:
+        """An error of ours that names what JAX does not, or else the same one with a note."""
+        plan = call.planned.plan
+        found = diagnose(error, plan, arrays, lambda: self._binder.unranked(call))
+        if found is None and isinstance(error, ValueError) and not isinstance(error, AutoVmapError):
+            found = refuse_dependent(plan, body, arrays, self._groups, self._place)
+        if found is not None:
+            return found
+        error.add_note(note(plan))
+        if (more := hint(error)) is not None:
+            error.add_note(more)
+        return error
+
+    def _body(self, call: Call) -> Body:
+        """The plain function, of the leaves of the ranked arguments."""
+        function = cast("Callable[..., Any]", self.__wrapped__)
+
+        def body(rows: Sequence[Any]) -> Any:
+            args, kwargs = call.arguments(rows)
+            return function(*args, **kwargs)
+
+        signature = self._spec.signature
+        if signature is None or self._spec.lifted:
+            return body
+        plan = call.planned.plan
+
+        def checked(rows: Sequence[Any]) -> Any:
+            result = body(rows)
+            check_result(result, signature, plan)
+            return result
+
+        return checked
+
+    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """What a call with these arguments would do; nothing is run, traced or allocated.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(1, 1)(jnp.dot).plan(
+        ...     jax.ShapeDtypeStruct((5, 1, 3), "float32"), jnp.ones((4, 3))
+        ... )
+        >>> plan.batch_shape
+        (5, 4)
+
+        Args:
+            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array.
+            kwargs: likewise.
+
+        Raises:
+            AutoVmapError: what a call with these arguments would raise before it runs.
+        """
+        call = self._bind_shapes(args, kwargs)
+        return Plan.of(call.planned.plan, calling(self._spec, call))
+
+    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """The plan with the result's shapes, for which the function is traced, but not run.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(1, 1)(jnp.outer).plan_with_outputs(jnp.ones((5, 1, 3)), jnp.ones(4))
+        >>> plan.outputs[0].shape
+        (5, 1, 3, 4)
+        """
+        call = self._bind_shapes(args, kwargs)
+        result = result_shapes(self._run_shapes, call)
+        outputs = outputs_of(call.planned.plan, self._spec, result, self._groups, self._place)
+        return Plan.of(call.planned.plan, calling(self._spec, call), outputs)
+
+    def _bind_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Bind for a plan: see `Binder.bind`."""
+        try:
+            call = self._binder.bind(args, kwargs, run=False)
+        except BatchShapeError as error:
+            draw_conflict(error, self._spec.function)
+            raise
+        if call.planned.plan.promotion is not None:
+            _rank_promotion(call.planned.plan.promotion)
+        return call
+
+    def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
+        """What a call does, on tracers of its shapes."""
+        plan, body = call.planned.plan, self._body(call)
+        with naming(plan):
+            return self._run_otherwise(plan, body, fold_keys(plan, arrays))
+
+    def _variant(
+        self, key: Hashable, declared: Declaration, function: Any = None
+    ) -> "AutoVmapped[P, Any]":
+        """The same under another declaration, or another function under the same; made once."""
+        found = self._variants.get(key)
+        if found is None:
+            function = self.__wrapped__ if function is None else function
+            parts = (self._signature, self._named_by, self._skip_first)
+            found = type(self)(function, declared, *parts)
+            self._variants.put(key, found)
+        return found
+
+    def batch(self, *shape: int) -> "AutoVmapped[P, R]":
+        """Prepend batch axes to those that the arguments bring: so many calls of each example.
+
+        For draws, declare what one key means: `randomness="different"`.
+
+        >>> import jax
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(rng="key", scale=0, randomness="different")
+        ... def draw(rng, scale):
+        ...     return scale * jax.random.normal(rng)
+        >>> draw.batch(1000)(jax.random.key(0), jax.numpy.ones(3)).shape
+        (1000, 3)
+
+        Args:
+            shape: sizes of the new batch axes, leftmost first, as `sample_shape` has them.
+        """
+        sizes = checked_sizes(shape, self._spec.function)
+        extent = self._declared.extent
+        extent = replace(extent, prepended=sizes + extent.prepended)
+        return self._variant(("batch", sizes), replace(self._declared, extent=extent))
+
+    def outer(self, *groups: str | tuple[str, ...]) -> "AutoVmapped[P, R]":
+        """Combine every example of one group of arguments with every one of the others.
+
+        As `np.ufunc.outer`: each group has batch axes of its own, left to right; within a group
+        batch shapes broadcast as always. Nothing is copied.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(y=1, a=0, b=0)
+        ... def cost(y, a, b):
+        ...     return a * y.sum() + b
+        >>> cost.outer("y", ("a", "b"))(jnp.ones((7, 3)), jnp.ones((4, 1)), jnp.ones(5)).shape
+        (7, 4, 5)
+
+        Args:
+            groups: names of parameters, or tuples of them; without any, each ranked parameter is
+                a group, in the order of the signature.
+        """
+        for group in groups:
+            if not isinstance(cast("object", group), (str, tuple, list)):
+                raise SpecError(
+                    f"{self._spec.function}.outer(): got {group!r} of type {type(group).__name__}; "
+                    f"a group is a parameter's name or a tuple of names"
+                )
+        named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
+        named = named or tuple((name,) for name in self.ranks)
+        extent = replace(self._declared.extent, groups=named)
+        return self._variant(("outer", named), replace(self._declared, extent=extent))
+
+    def replace(self, **options: Any) -> "AutoVmapped[P, R]":
+        """The same function and ranks under other options than the author's.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> double = auto_vmap(x=1)(lambda x: 2 * x)
+        >>> double.replace(out_axes=-1)(jnp.ones((5, 3))).shape
+        (3, 5)
+        """
+        refuse_unknown_options(options, self._spec.function)
+        merged = {**(self._declared.options or {}), **options}
+        key = ("replace", *((name, repr(options[name]), options[name]) for name in sorted(options)))
+        return self._variant(key, replace(self._declared, options=merged))
+
+    def lift(self, transform: Callable[[Any], Any]) -> "AutoVmapped[P, Any]":
+        """The transformed plain function under the same ranks: per-example gradients, and so on.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def norm2(x):
+        ...     return x @ x
+        >>> norm2.lift(jax.grad)(jnp.ones((5, 3))).shape
+        (5, 3)
+
+        Args:
+            transform: takes the plain function and returns one of the same parameters, as
+                `jax.grad`, `jax.checkpoint` or `functools.partial(jax.jacfwd, argnums=1)` do.
+        """
+        return self._variant(
+            ("lift", transform),
+            replace(self._declared, lifted=True),
+            transform(cast("Any", self.__wrapped__)),
+        )
+
+    def loop(self) -> "AutoVmapped[P, R]":
+        """The same by a Python loop that calls the plain function on real examples.
+
+        For `print`, `pdb` and checking: results and structure are those of the vmapped call, and
+        an exception says at which example it was raised.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=0)
+        ... def show(x):
+        ...     print(float(x))
+        ...     return -x
+        >>> show.loop()(jnp.array([1.0, 2.0]))
+        1.0
+        2.0
+        Array([-1., -2.], dtype=float32)
+        """
+        return self._variant(("loop",), replace(self._declared, looped=True))
+
+    @property
+    def signature(self) -> str | None:
+        """The declaration as a gufunc signature, or None where it can't be said as one.
+
+        What was not given as a signature has dims without names, and no outputs are known of it.
+
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap("(m, n), (n) -> (m)")(lambda a, x: a @ x).signature
+        '(m,n),(n)->(m)'
+        >>> auto_vmap(0, 2)(lambda s, m: s * m).signature
+        '(),(a,b)->...'
+        """
+        if self._spec.signature is not None:
+            text = str(self._spec.signature)
+            return text.partition("->")[0] + "->..." if self._spec.lifted else text
+        parameters = self._spec.parameters[self._skip_first :]
+        positional = [p for p in parameters if p.kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)]
+        return as_signature([(p.name, p.rank) for p in positional], list(self.ranks))
+
+    @property
+    def ranks(self) -> dict[str, Any]:
+        """The base ranks by parameter, as they may be given to `auto_vmap` again."""
+        return {p.name: plain(p.rank) for p in self._spec.parameters if is_mapped(p.rank)}
+
+    # A type checker tells class methods and static methods by their first parameter.
+    @overload
+    def __get__(
+        self: "AutoVmapped[Concatenate[type[S], Q], R]", instance: S | None, owner: type[S]
+    ) -> "BoundAutoVmapped[Q, R]": ...
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(
+        self: "AutoVmapped[Concatenate[S, Q], R]", instance: S, owner: Any
+    ) -> "BoundAutoVmapped[Q, R]": ...
+    @overload
+    def __get__(self, instance: object, owner: Any) -> Self: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        """The bound form on an instance, as a function gives a method."""
+        return self if instance is None else BoundAutoVmapped(self, instance)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn that this is a method after all, whatever its first parameter is called."""
+        qualname = getattr(self.__wrapped__, "__qualname__", "")
+        stands_here = qualname == f"{owner.__qualname__}.{name}"
+        if stands_here and not self._skip_first and takes_first(self._signature):
+            vars(self).pop("_spec", None)
+            vars(self).pop("_binder", None)
+            self._read(skip_first=True)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AutoVmapped):
+            return NotImplemented
+        return self.__wrapped__ == other.__wrapped__ and self._told == other._told
+
+    def __hash__(self) -> int:
+        return hash((self.__wrapped__, self._told))
+
+    def __repr__(self) -> str:
+        told = self._told
+        ranks = [f"{p.name}={plain(p.rank)!r}" for p in told.parameters if is_mapped(p.rank)]
+        if told.signature is not None:
+            named = {**(self._declared.named or {}), **(self._declared.ranks or {})}
+            shown = [f"{name}={rank!r}" for name, rank in self.ranks.items() if name in named]
+            ranks = [repr(str(told.signature)), *shown]
+        if told.unread:
+            ranks.insert(0, "...")
+        return f"<auto_vmap({', '.join(ranks)}) of {told.function}>"
+
+    def __reduce__(self) -> Any:
+        """By reference where its name leads back to it, as functions are pickled."""
+        if _by_name(self) is self:
+            return self.__qualname__
+        own = inspect.signature(self.__wrapped__) == self._signature  # may hold what won't pickle
+        parts = (None if own else self._signature, self._named_by, self._skip_first)
+        return AutoVmapped, (self.__wrapped__, self._declared, *parts)
+
+
+def _by_name(function: AutoVmapped[Any, Any]) -> Any:
+    """What stands under the function's name in its module."""
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _rank_promotion(message: str) -> None:
+    """Follow `jax_numpy_rank_promotion`, as `jax.numpy` does in broadcasting."""
+    setting = cast("Any", jax.config).jax_numpy_rank_promotion
+    if setting == "raise":
+        raise BatchShapeError(message)
+    if setting == "warn":
+        warnings.warn(message, stacklevel=3)
+
+
+if TYPE_CHECKING:
+    from builtins import classmethod as ClassMethod
+    from builtins import staticmethod as StaticMethod
+else:  # Python's own take no type arguments
+
+    class StaticMethod(staticmethod, Generic[P, R]):
+        """`staticmethod` with type arguments."""
+
+    class ClassMethod(classmethod, Generic[S, P, R]):
+        """`classmethod` with type arguments."""
+
+
+class AutoVmappedStaticMethod(StaticMethod[P, R]):
+    """What `auto_vmap` makes of a `staticmethod`: one of a decorated function."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> AutoVmapped[P, R]:
+        """The decorated function itself."""
+        return cast("AutoVmapped[P, R]", self.__func__)
+
+
+class AutoVmappedClassMethod(ClassMethod[Any, P, R]):
+    """What `auto_vmap` makes of a `classmethod`: one of a decorated function.
+
+    Python's own binds by `MethodType` (from 3.13 on), which hands `.plan` and its like no class.
+    """
+
+    def __get__(self, instance: Any, owner: Any = None) -> BoundAutoVmapped[P, R]:
+        """The decorated function with the class bound."""
+        function = cast("AutoVmapped[..., R]", self.__func__)
+        return BoundAutoVmapped(function, type(instance) if owner is None else owner)

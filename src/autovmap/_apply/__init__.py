@@ -1,0 +1,1 @@
+"""Making it happen: plan, function and arrays become a result."""

@@ -1,0 +1,108 @@
+"""On which inputs an output depends, read from the jaxpr of one example."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from jax.extend.core import ClosedJaxpr, Literal
+
+Axes: TypeAlias = frozenset[int]
+"""Batch axes of a call, counted from the right."""
+NONE: Axes = frozenset()
+
+
+def reached(
+    closed: Any, inputs: Sequence[Axes], names: Mapping[Hashable, int] | None = None
+) -> list[Axes]:
+    """The batch axes on which each output of a jaxpr depends.
+
+    Goes right through jit, scan, cond and while; any other primitive's outputs depend on all of
+    its inputs. What an equation does over a named axis depends on that axis.
+
+    >>> import jax
+    >>> jaxpr = jax.make_jaxpr(lambda x, y: (x + 1, x * y, 3.0))(1.0, 2.0)
+    >>> [sorted(axes) for axes in reached(jaxpr, [frozenset({-2}), frozenset({-1})])]
+    [[-2], [-2, -1], []]
+
+    Args:
+        closed: a closed jaxpr.
+        inputs: for each of its inputs the axes along which it is mapped.
+        names: the named batch axes.
+    """
+    jaxpr = closed.jaxpr if isinstance(closed, ClosedJaxpr) else closed
+    known: dict[Any, Axes] = dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def axes_of(var: Any) -> Axes:
+        return NONE if isinstance(var, Literal) else known.get(var, NONE)
+
+    for equation in jaxpr.eqns:
+        found = _outputs(equation, [axes_of(var) for var in equation.invars], names or {})
+        known.update(zip(equation.outvars, found, strict=True))
+    return [axes_of(var) for var in jaxpr.outvars]
+
+
+def _outputs(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> list[Axes]:
+    params = equation.params
+    match equation.primitive.name:
+        case "jit" | "pjit":
+            return reached(params["jaxpr"], inputs, names)
+        case "scan":
+            return _scan(equation, inputs, names)
+        case "while":
+            return _while(params, inputs, names)
+        case "cond":
+            branches = [reached(branch, inputs[1:], names) for branch in params["branches"]]
+            return [union([inputs[0], *outs]) for outs in zip(*branches, strict=True)]
+        case _:
+            named = [frozenset({axis}) for name, axis in names.items() if _mentions(params, name)]
+            return [union([*inputs, *named])] * len(equation.outvars)
+
+
+def union(parts: Iterable[Axes]) -> Axes:
+    """All axes of some sets of axes."""
+    return NONE.union(*parts)
+
+
+def _scan(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> list[Axes]:
+    """The inputs are constants, carry and slices, the outputs carry and slices.
+
+    How many are what is told by the shapes, as versions of JAX differ in the parameters: a slice
+    has one dim less inside.
+    """
+    jaxpr = equation.params["jaxpr"]
+    inside = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+    sliced = _slices(equation.invars, inside.invars)
+    last = len(equation.invars) - sliced
+    first = last - (len(equation.outvars) - _slices(equation.outvars, inside.outvars))
+    consts, carry, xs = inputs[:first], inputs[first:last], inputs[last:]
+    while True:
+        out = reached(jaxpr, [*consts, *carry, *xs], names)
+        grown = [union(pair) for pair in zip(carry, out, strict=False)]
+        if grown == carry:
+            return out
+        carry = grown
+
+
+def _slices(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    both = zip(outside, inside, strict=True)
+    return sum(len(one.aval.shape) > len(other.aval.shape) for one, other in both)
+
+
+def _while(params: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> list[Axes]:
+    tested, run = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
+    test_consts, consts, carry = inputs[:tested], inputs[tested:run], inputs[run:]
+    while True:
+        test = reached(params["cond_jaxpr"], [*test_consts, *carry], names)
+        out = reached(params["body_jaxpr"], [*consts, *carry], names)
+        grown = [union([*pair, *test]) for pair in zip(carry, out, strict=True)]
+        if grown == carry:
+            return carry
+        carry = grown
+
+
+def _mentions(params: Mapping[str, Any], name: Hashable) -> bool:
+    """Whether an equation's parameters name an axis: a collective, `axis_index`, a nested call."""
+    return any(
+        value == name or (isinstance(value, (tuple, frozenset)) and name in value)
+        for key, value in params.items()
+        if "ax" in key and isinstance(value, (Hashable, tuple))
+    ) or any(key.endswith("jaxpr") and repr(name) in str(value) for key, value in params.items())

@@ -1,0 +1,343 @@
+"""From a call's arguments to its plan: which values are ranked, their leaves, what was cached.
+
+Two things are cached, each once for the many calls that share it: a *style* for a way of calling
+(so many positional arguments, these keywords), under it a *layout* for a structure of the ranked
+values, and under that a plan for the leaves' shapes. None of them holds an array: all that is
+kept of a call is structure, shapes and dtypes.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+
+from autovmap._cache import BoundedCache
+from autovmap._expected import expects_no_array, refuse_arrays
+from autovmap._leaf import as_array, facts, planned_leaf, refuse_short_ref, refuse_structs, to_jax
+from autovmap._plan.core import core_sizes, drop_optional
+from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
+from autovmap._plan.outer import outer
+from autovmap._plan.plan import PlanData, make_plan
+from autovmap._spec.ranks import (
+    UNMAPPED,
+    ByValue,
+    OneBatch,
+    Position,
+    Rank,
+    Tree,
+    Undeclared,
+    is_mapped,
+    undeclared_position,
+)
+from autovmap._spec.spec import (
+    KEYWORD_ONLY,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Spec,
+)
+from autovmap._tree import Match, array_leaves, flatten, is_storable, match
+from autovmap.errors import SpecError
+
+STYLES, LAYOUTS, PLANS = 128, 256, 1024
+"""How many of each are kept for a function."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where the leaves of one structure lie, and what is declared of each."""
+
+    paths: tuple[str, ...]
+    ranks: tuple[Rank, ...]
+    positions: tuple[int, ...]
+    whole: tuple[bool, ...]
+    groups: tuple[int | None, ...]
+    ranked: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Planned:
+    """A plan, which of the call's leaves its rows are, and its nest of vmaps once it has run."""
+
+    plan: PlanData
+    places: tuple[int, ...]
+    nest: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One value of a call: its place among the arguments, and what is declared of it."""
+
+    place: int | str
+    path: str
+    parameter: str
+    rank: Tree
+    positions: Tree
+
+    def value(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The value itself, among the arguments of a call."""
+        return args[self.place] if isinstance(self.place, int) else kwargs[self.place]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Style:
+    """What follows from the number of positional arguments and the names of the keywords."""
+
+    slots: tuple[Slot, ...]
+    default_args: tuple[Any, ...]
+    default_kwargs: Mapping[str, Any]
+    checked: tuple[Slot, ...] = ()  # not mapped, and annotated as what is no array
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: its arguments, the leaves of the ranked ones, and the plan."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    slots: tuple[Slot, ...]
+    leaves: list[Any]
+    treedef: Any
+    planned: Planned
+
+    def arrays(self) -> list[Any]:
+        """The plan's leaves, with NumPy arrays and the like as JAX arrays."""
+        return [to_jax(self.leaves[i]) for i in self.planned.places]
+
+    def arguments(self, rows: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The function's arguments, with other values in place of the plan's leaves."""
+        leaves = rows
+        if len(rows) != len(self.leaves):
+            leaves = list(self.leaves)
+            for i, value in zip(self.planned.places, rows, strict=True):
+                leaves[i] = value
+        args, kwargs = list(self.args), dict(self.kwargs)
+        for slot, value in zip(self.slots, jax.tree.unflatten(self.treedef, leaves), strict=True):
+            if isinstance(slot.place, int):
+                args[slot.place] = value
+            else:
+                kwargs[slot.place] = value
+        return args, kwargs
+
+
+class Binder:
+    """Binds calls of one function under one spec."""
+
+    def __init__(self, spec: Spec, signature: inspect.Signature, class_first: bool = False) -> None:
+        """`class_first` says that the first argument of each call must be a class."""
+        self._class_first = class_first
+        self._spec = spec
+        self._signature = signature
+        self._styles: BoundedCache[Style] = BoundedCache(STYLES)
+        self._layouts: BoundedCache[Layout] = BoundedCache(LAYOUTS)
+        self._plans: BoundedCache[Planned] = BoundedCache(PLANS)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, run: bool = True) -> Call:
+        """Plan a call; with `run=False` shapes will do, and nothing is looked up or kept.
+
+        Raises:
+            TypeError: the arguments do not fit the function's parameters.
+            AutoVmapError: the arguments do not fit the declaration.
+        """
+        if self._class_first and not (args and isinstance(args[0], type)):
+            raise SpecError(_no_class(self._spec.function))
+        style = self._style(args, kwargs)
+        for slot in style.checked:
+            refuse_arrays(slot.value(args, kwargs), slot.rank, slot.path, self._spec.function)
+        args += style.default_args
+        if style.default_kwargs:
+            kwargs = {**kwargs, **style.default_kwargs}
+        if self._spec.numpy_calls:
+            args, kwargs = _as_arrays(style.slots, args, kwargs)
+        values = [
+            args[slot.place] if isinstance(slot.place, int) else kwargs[slot.place]
+            for slot in style.slots
+        ]
+        try:
+            leaves, treedef = jax.tree.flatten(values)
+        except ValueError:
+            by_path = {slot.path: value for slot, value in zip(style.slots, values, strict=True)}
+            leaves, treedef = flatten(by_path, self._spec.function)
+        structure = (style, treedef)
+        layout = self._layouts.get(structure)
+        if layout is None:
+            layout = self._layout(style, values)
+            if is_storable(treedef):
+                self._layouts.put(structure, layout)
+        key = (layout, *[facts(leaves[i]) for i in layout.ranked])
+        planned = self._plans.get(key) if run else None
+        if planned is None:
+            planned = self._plan(layout, leaves, run)
+            if run:
+                self._plans.put(key, planned)
+        return Call(args, kwargs, style.slots, leaves, treedef, planned)
+
+    def unranked(self, call: Call) -> Iterator[tuple[str, Any]]:
+        """The array leaves of the arguments without a rank, by path: to explain an error."""
+        taken = {slot.place for slot in call.slots}
+        for slot in argument_slots(self._spec, len(call.args), list(call.kwargs)):
+            if slot.place not in taken:
+                yield from array_leaves(slot.value(call.args, call.kwargs), slot.path)
+
+    def _style(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Style:
+        way = (len(args), *kwargs)
+        style = self._styles.get(way)
+        if style is None:
+            style = _style(self._spec, self._signature, args, kwargs)
+            self._styles.put(way, style)
+        return style
+
+    def _layout(self, style: Style, values: Sequence[Any]) -> Layout:
+        function = f"{self._spec.function}()"
+        found: list[Match] = []
+        positions: list[int | None] = []
+        groups: list[int | None] = []
+        for value, slot in zip(values, style.slots, strict=True):
+            found += match(slot.rank, value, slot.path, function)
+            where = f"{function}: in_axes"
+            at = match(slot.positions, value, slot.path, where)
+            for (_, rank, _), (path, tree, _) in zip(found[len(positions) :], at, strict=True):
+                if isinstance(tree, Undeclared) and rank != UNMAPPED:
+                    raise SpecError(undeclared_position(path, tree, where))
+            groups += [self._spec.extent.group_of(slot.parameter)] * len(at)
+            positions += [tree.index if isinstance(tree, Position) else None for _, tree, _ in at]
+        ranks = tuple(cast("Rank", tree) for _, tree, _ in found)
+        both = zip(ranks, positions, strict=True)
+        return Layout(
+            paths=tuple(path for path, _, _ in found),
+            ranks=ranks,
+            positions=tuple(position or 0 for position in positions),
+            whole=tuple(whole for _, _, whole in found),
+            groups=tuple(groups),
+            ranked=tuple(
+                i for i, (rank, at) in enumerate(both) if rank != UNMAPPED and at is not None
+            ),
+        )
+
+    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
+        """Plan anew. Every leaf under a rank is looked at, so that a bad one is named here."""
+        function, signature = self._spec.function, self._spec.signature
+        places: list[int] = []
+        rows: list[Leaf] = []
+        for i in layout.ranked:
+            if run:
+                refuse_structs(leaves[i], layout.paths[i], function)
+            leaf = planned_leaf(
+                leaves[i], layout.ranks[i], layout.paths[i], layout.whole[i], function
+            )
+            if leaf is not None:
+                places.append(i)
+                rows.append(leaf)
+        rows, dropped = drop_optional(rows)
+        for j, i in enumerate(places):
+            one = isinstance(layout.ranks[i], OneBatch)
+            at = rows[j].position if one else layout.positions[i]
+            hint = f"\n{key_hint(rows[j])}" if looks_like_raw_key(rows[j]) else ""
+            rows[j] = checked_leaf(rows[j], at, function, hint)
+        sizes = core_sizes(rows, dropped, function, signature)
+        extent = self._spec.extent
+        if extent.groups:
+            groups = [layout.groups[i] for i in places]
+            rows = outer(rows, groups, len(extent.groups), function)
+        plan = make_plan(function, rows, self._spec.options, extent, sizes)
+        for i, leaf in zip(places, rows, strict=True):
+            refuse_short_ref(leaves[i], leaf, plan.batch_shape, function)
+        return Planned(plan, tuple(places))
+
+
+def _as_arrays(
+    slots: Sequence[Slot], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments, with numbers and lists of scalars under a rank as arrays."""
+    made = {slot.place: as_array(slot.value(args, kwargs)) for slot in slots}
+    return (
+        tuple(made.get(i, value) for i, value in enumerate(args)),
+        {name: made.get(name, value) for name, value in kwargs.items()},
+    )
+
+
+def _style(
+    spec: Spec, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Style:
+    """Bind once for all calls of this style, as the same arguments always find the same places."""
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{spec.function}() {error}") from None
+    _check_operands(spec, len(args))
+    default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
+    order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
+    count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
+    found = [slot for slot in argument_slots(spec, count, keywords) if is_mapped(slot.rank)]
+    found.sort(key=lambda slot: order[slot.parameter])
+    given = argument_slots(spec, len(args), list(kwargs))
+    checked = tuple(slot for slot in given if expects_no_array(slot.rank))
+    return Style(tuple(found), default_args, default_kwargs, checked)
+
+
+def _check_operands(spec: Spec, count: int) -> None:
+    """Refuse more or fewer values for `*args` than the signature has operands for it."""
+    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    last = positional[-1] if positional else None
+    if spec.signature is None or last is None or not isinstance(last.rank, ByValue):
+        return
+    first = len(positional) - 1
+    children = last.rank.children
+    fewest = first + max(i for i, child in enumerate(children, 1) if is_mapped(child))
+    if not fewest <= count <= first + len(children):
+        raise SpecError(
+            f"{spec.function}(): wrong number of positional arguments: expected {fewest}, got "
+            f"{count} (signature {spec.signature})"
+        )
+
+
+def argument_slots(spec: Spec, count: int, keywords: Sequence[str]) -> Iterator[Slot]:
+    """The values of a call, by position and by keyword."""
+    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    for i in range(count):
+        parameter = positional[min(i, len(positional) - 1)]
+        path, at = parameter.name, 0
+        if parameter.kind is VAR_POSITIONAL:
+            at = i - len(positional) + 1
+            path = f"{path}[{at}]"
+        yield Slot(i, path, parameter.name, parameter.rank_of(at), parameter.positions_of(at))
+    for name in keywords:
+        parameter = spec.parameter(name)
+        assert parameter is not None, "bound above"
+        path = f"{parameter.name}[{name!r}]" if parameter.kind is VAR_KEYWORD else name
+        rank, positions = parameter.rank_of(name), parameter.positions_of(name)
+        yield Slot(name, path, parameter.name, rank, positions)
+
+
+def _defaults(
+    spec: Spec, signature: inspect.Signature, given: int, kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The defaults of ranked parameters that this style leaves out, to be passed explicitly.
+
+    Unranked ones stay out of the call, as the function may tell a default from a value given (a
+    jitted function does). By position only those are passed that can't be passed by keyword.
+    """
+    args: list[Any] = []
+    kept = 0
+    keywords: dict[str, Any] = {}
+    for i, parameter in enumerate(spec.parameters):
+        default = signature.parameters[parameter.name].default
+        left_out = default is not inspect.Parameter.empty and parameter.name not in kwargs
+        ranked = is_mapped(parameter.rank) and default is not None and not spec.numpy_calls
+        if parameter.kind is POSITIONAL_ONLY:
+            if i >= given and left_out:
+                args.append(default)
+                kept = len(args) if ranked else kept
+        elif left_out and ranked and (i >= given or parameter.kind is KEYWORD_ONLY):
+            keywords[parameter.name] = default
+    return tuple(args[:kept]), keywords
+
+
+def _no_class(function: str) -> str:
+    return (
+        f"{function}(): its first argument is no class. Below @classmethod, Python 3.13 and later "
+        f"give the class to a call alone, not to .plan, .batch and the like: put @auto_vmap above "
+        f"@classmethod"
+    )

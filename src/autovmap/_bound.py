@@ -1,0 +1,125 @@
+"""The bound form: a decorated method with its object, or a decorated callable module."""
+
+import inspect
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+
+import jax
+
+from autovmap._callable import BoundTransform
+from autovmap._explain.plan import Plan
+
+Q = ParamSpec("Q")
+R = TypeVar("R", covariant=True)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class BoundAutoVmapped(Generic[Q, R]):
+    """A decorated function with its first argument bound: a method, or a callable module.
+
+    It is a JAX pytree with the bound object as its child, so it can be passed to `jax.jit` and
+    differentiated through, and models of one structure share one compiled program.
+    """
+
+    def __init__(self, function: Any, instance: Any) -> None:
+        """Made by attribute access on an instance, and by `auto_vmap` of a callable module."""
+        self._function = function
+        self._instance = instance
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+
+    def __call__(self, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
+        """Call the function with the bound object before the other arguments."""
+        return self._function(self._instance, *args, **kwargs)
+
+    def plan(self, /, *args: Q.args, **kwargs: Q.kwargs) -> Plan:
+        """What a call with these arguments would do: see `AutoVmapped.plan`."""
+        return self._function.plan(self._instance, *args, **kwargs)
+
+    def plan_with_outputs(self, /, *args: Q.args, **kwargs: Q.kwargs) -> Plan:
+        """The plan with the result's shapes: see `AutoVmapped.plan_with_outputs`."""
+        return self._function.plan_with_outputs(self._instance, *args, **kwargs)
+
+    def batch(self, *shape: int) -> "BoundAutoVmapped[Q, R]":
+        """Prepend batch axes: see `AutoVmapped.batch`."""
+        return BoundAutoVmapped(self._function.batch(*shape), self._instance)
+
+    def outer(self, *groups: str | tuple[str, ...]) -> "BoundAutoVmapped[Q, R]":
+        """Groups of arguments side by side: see `AutoVmapped.outer`."""
+        return BoundAutoVmapped(self._function.outer(*groups), self._instance)
+
+    def replace(self, **options: Any) -> "BoundAutoVmapped[Q, R]":
+        """Other options: see `AutoVmapped.replace`."""
+        return BoundAutoVmapped(self._function.replace(**options), self._instance)
+
+    def lift(self, transform: Callable[[Any], Any]) -> "BoundAutoVmapped[Q, Any]":
+        """The transformed plain method: see `AutoVmapped.lift`; it is transformed as bound."""
+        return BoundAutoVmapped(self._function.lift(BoundTransform(transform)), self._instance)
+
+    def loop(self) -> "BoundAutoVmapped[Q, R]":
+        """A Python loop over real examples: see `AutoVmapped.loop`."""
+        return BoundAutoVmapped(self._function.loop(), self._instance)
+
+    @property
+    def ranks(self) -> dict[str, Any]:
+        """The base ranks by parameter, the bound one's too if it is ranked."""
+        return self._function.ranks
+
+    @property
+    def signature(self) -> str | None:
+        """The declaration as a gufunc signature: see `AutoVmapped.signature`."""
+        return self._function.signature
+
+    @property
+    def __func__(self) -> Any:
+        return self._function
+
+    @property
+    def __self__(self) -> Any:
+        return self._instance
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        shown = getattr(self._function, "__signature__", self._function._signature)
+        signature = cast("inspect.Signature", shown)
+        parameters = list(signature.parameters.values())
+        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            parameters = parameters[1:]
+        return signature.replace(parameters=parameters)
+
+    @property
+    def __wrapped__(self) -> Callable[Q, R]:
+        return types.MethodType(self._function.__wrapped__, self._instance)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Self:
+        """Bound already, as a method stays what it is in another class's body."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundAutoVmapped):
+            return NotImplemented
+        return self._function == other._function and self._instance is other._instance
+
+    def __hash__(self) -> int:
+        return hash((self._function, id(self._instance)))
+
+    def __repr__(self) -> str:
+        return f"<bound {self._function!r} with {self._instance!r}>"
+
+    def __reduce__(self) -> Any:
+        """By the attribute that it is of its object, as methods are pickled, if it is one."""
+        if getattr(self._instance, self.__name__, None) == self:
+            return getattr, (self._instance, self.__name__)
+        return BoundAutoVmapped, (self._function, self._instance)
+
+    def tree_flatten_with_keys(self) -> Any:
+        """The bound object is the child."""
+        return ((jax.tree_util.GetAttrKey("__self__"), self._instance),), self._function
+
+    @classmethod
+    def tree_unflatten(cls, function: Any, children: Sequence[Any]) -> Self:
+        """Whatever JAX puts in the bound object's place."""
+        return cls(function, *children)

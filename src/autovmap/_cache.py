@@ -1,0 +1,47 @@
+"""A bounded, thread-safe cache whose keys may refuse to be hashed or compared.
+
+Treedefs carry users' static data, and that may raise when hashed or compared (an array in a
+static field does). Such a key is never found and never stored: the caller works it out anew.
+"""
+
+import threading
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class BoundedCache(Generic[V]):
+    """Keep at most `maxsize` values, dropping the oldest.
+
+    >>> cache = BoundedCache[str](maxsize=2)
+    >>> for key in "abc":
+    ...     cache.put(key, key.upper())
+    >>> cache.get("a"), cache.get("c"), len(cache)
+    (None, 'C', 2)
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self._values: dict[Hashable, V] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> V | None:
+        """The value stored for `key`, or None."""
+        try:
+            return self._values.get(key)
+        except Exception:  # whatever a user's __hash__ or __eq__ raises: see the module
+            return None
+
+    def put(self, key: Hashable, value: V) -> None:
+        """Store `value`, unless `key` can't be hashed."""
+        try:
+            with self._lock:
+                self._values[key] = value
+                while len(self._values) > self._maxsize:
+                    del self._values[next(iter(self._values))]
+        except Exception:
+            return
+
+    def __len__(self) -> int:
+        return len(self._values)

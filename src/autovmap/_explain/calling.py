@@ -1,0 +1,87 @@
+"""How a call reaches the function, as far as only words and pictures need to know.
+
+A call that runs never makes these: `f.plan` does.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from autovmap._plan.leaf import Shape
+from autovmap._spec.options import FRONT
+from autovmap._spec.ranks import Tree
+
+How: TypeAlias = Literal["positional", "star", "keyword", "keywords"]
+"""By position, in `*args`, by keyword, in `**kwargs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """One argument of a call.
+
+    `rows` has an entry for each leaf of a ranked argument (none for one without a rank): its row
+    in the plan, or None where the leaf passes through. `bare` says that the argument is a leaf
+    itself, `builtin` that it is made of dicts, lists and tuples alone.
+    """
+
+    name: str
+    how: How
+    path: str
+    key: str = ""
+    rows: tuple[int | None, ...] = ()
+    bare: bool = True
+    builtin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bystander:
+    """An array that is not mapped, as it has no rank."""
+
+    path: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A leaf of the result: `position` says where its batch dims go; None: it has none.
+
+    `axes` are the batch axes along which it has a dim of its own (all, unless `stretch_outputs`
+    is False). Where `array` is False it is no array, and goes around vmap.
+    """
+
+    path: str
+    shape: Shape
+    dtype: str
+    position: int | None = 0
+    axes: frozenset[int] | None = None
+    array: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """The arguments in the order of the call, and what else a plan's readers want."""
+
+    passed: tuple[Passed, ...] = ()
+    bystanders: tuple[Bystander, ...] = ()
+    numpy: tuple[int, ...] = ()
+    """Rows that are NumPy arrays: JAX arrays to the function."""
+    foreign: tuple[int, ...] = ()
+    """Rows that JAX has to convert by their `__jax_array__`."""
+    out_axes: Tree = FRONT
+    stretch_outputs: bool = True
+    core: tuple[str, ...] | None = None
+    """The core dims of the one output, where a signature tells them."""
+    steps: tuple[str, ...] = ()
+    """What a way of running adds, in words."""
+
+
+UNKNOWN = Calling()
+
+
+def forgotten(bystander: Bystander, batch: Shape) -> bool:
+    """Whether an array that is not mapped begins with the batch shape: a rank was forgotten?
+
+    >>> forgotten(Bystander("w", (7, 5, 3), "float32"), (7, 5))
+    True
+    """
+    return bool(batch) and bystander.shape[: len(batch)] == batch

@@ -1,0 +1,149 @@
+"""The drawing of a plan before it is words or a picture: rows of cells, columns of batch axes."""
+
+import enum
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autovmap._explain.calling import Output
+from autovmap._plan.leaf import Dim, Leaf, Shape, describe
+from autovmap._plan.plan import PlanData
+
+MOST_ROWS = 12
+"""As many leaves have a row each; of more, those of one argument that are alike share one."""
+
+
+class Fill(enum.Enum):
+    """What a leaf has along a batch axis."""
+
+    HELD = enum.auto()
+    STRETCHED = enum.auto()
+    ABSENT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One batch dim of one row."""
+
+    text: str
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a drawing; `core` is None where it is unknown, or differs within a group."""
+
+    label: str
+    array: str
+    dtype: str
+    cells: tuple[Cell, ...]
+    core: tuple[str, ...] | None
+    count: int = 1
+
+
+def columns(plan: PlanData) -> range:
+    """The batch axes that are drawn: the call's own, and named ones that it lacks."""
+    own = len(plan.batch_shape)
+    return range(-max([own, *(-layer.axis for layer in plan.layers)]), 0)
+
+
+def argument_rows(plan: PlanData, most: int = MOST_ROWS) -> tuple[Row, ...]:
+    """A row for each leaf, or for each group of leaves that are alike if there are many."""
+    return leaf_rows(plan.leaves, plan.batch_shape, columns(plan), most)
+
+
+def leaf_rows(
+    leaves: Sequence[Leaf], batch: Shape, axes: range, most: int = MOST_ROWS
+) -> tuple[Row, ...]:
+    """The same for leaves whose batch shapes broadcast to `batch`."""
+    rows = [_row(leaf, batch, axes) for leaf in leaves]
+    if len(rows) <= most:
+        return tuple(rows)
+    groups = itertools.groupby(rows, key=lambda row: (root(row.label), row.cells))
+    return tuple(_group(name, list(members)) for (name, _), members in groups)
+
+
+def _row(leaf: Leaf, batch: Shape, axes: range) -> Row:
+    cells = tuple(cell(leaf.size(axis), size_of(batch, axis)) for axis in axes)
+    names = [dim.name for dim in leaf.dims] or [None] * leaf.rank
+    core = tuple(
+        str(size) if name is None else f"{name}={size}"
+        for name, size in zip(names, leaf.core, strict=True)
+    )
+    return Row(leaf.path, describe(leaf), leaf.dtype, cells, core)
+
+
+def size_of(batch: Shape, axis: int) -> Dim:
+    """The size of a batch axis, 1 for one that the call lacks."""
+    return batch[axis] if -axis <= len(batch) else 1
+
+
+def cell(own: Dim | None, size: Dim) -> Cell:
+    """What stands where a leaf meets a batch axis.
+
+    >>> cell(1, 5), cell(None, 5).fill.name
+    (Cell(text='1', fill=<Fill.STRETCHED: 2>), 'ABSENT')
+    """
+    if own is None:
+        return Cell("", Fill.ABSENT)
+    return Cell(str(own), Fill.STRETCHED if own == 1 and size != 1 else Fill.HELD)
+
+
+def root(path: str) -> str:
+    """The argument that a path begins at.
+
+    >>> root("params['w'][0]"), root("self.w"), root("rest[0].b")
+    ('params', 'self', 'rest')
+    """
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
+
+
+def _group(name: str, rows: Sequence[Row]) -> Row:
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    dtypes = list(dict.fromkeys(row.dtype for row in rows))
+    cores = {row.core for row in rows}
+    shown = ", ".join(dtypes[:3]) + (", ..." if len(dtypes) > 3 else "")
+    label = f"{name} ({len(rows)} leaves)"
+    core = first.core if len(cores) == 1 else None
+    return Row(label, shown, shown, first.cells, core, len(rows))
+
+
+def result_rows(
+    plan: PlanData, outputs: Sequence[Output] | None, core: tuple[str, ...] | None = None
+) -> tuple[Row, ...]:
+    """The result: one row of the batch shape, or one for each of its leaves if they are known.
+
+    `core` says what a signature tells of the core dims.
+    """
+    axes, batch = columns(plan), plan.batch_shape
+    if outputs is None:
+        cells = tuple(_whole(batch, axis) for axis in axes)
+        return (Row("result", "", "", cells, core),)
+    rows = [_output(output, batch, axes) for output in outputs]
+    if len(rows) <= MOST_ROWS:
+        return tuple(rows)
+    groups = itertools.groupby(rows, key=lambda row: row.cells)
+    return tuple(_group("result", list(members)) for _, members in groups)
+
+
+def _whole(batch: Shape, axis: int) -> Cell:
+    return cell(batch[axis] if -axis <= len(batch) else None, size_of(batch, axis))
+
+
+def _output(output: Output, batch: Shape, axes: range) -> Row:
+    if not output.array:
+        cells = tuple(Cell("", Fill.ABSENT) for _ in axes)
+        return Row(output.path, output.dtype, output.dtype, cells, ())
+    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
+    ndim = 0 if output.position is None else len(batch)
+    position = output.position or 0
+    start = position if position >= 0 else len(output.shape) - ndim + 1 + position
+    block = output.shape[start : start + ndim]
+    core = output.shape[:start] + output.shape[start + ndim :]
+    cells = tuple(
+        cell(block[axis] if -axis <= ndim else None, size_of(batch, axis)) for axis in axes
+    )
+    return Row(output.path, array, output.dtype, cells, tuple(map(str, core)))

@@ -1,0 +1,61 @@
+"""What kind of value a leaf is, by its type."""
+
+import enum
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from autovmap._plan.leaf import shape_text
+
+REF: tuple[type, ...] = (jax.Ref,) if hasattr(jax, "Ref") else ()
+
+
+class Kind(enum.Enum):
+    """How a leaf is treated; it follows from the leaf's type alone."""
+
+    ARRAY = enum.auto()
+    NUMPY = enum.auto()
+    CONVERTIBLE = enum.auto()
+    INT = enum.auto()
+    NUMBER = enum.auto()
+    REF = enum.auto()
+    STRUCT = enum.auto()
+    MASKED = enum.auto()
+    OTHER = enum.auto()
+
+
+@functools.lru_cache(maxsize=512)
+def kind_of(cls: type) -> Kind:
+    """The kind of every value of a type."""
+    if issubclass(cls, jax.Array):
+        return Kind.ARRAY
+    if issubclass(cls, np.ma.MaskedArray):
+        return Kind.MASKED
+    if issubclass(cls, (np.ndarray, np.generic)):
+        return Kind.OTHER if issubclass(cls, (np.str_, np.bytes_)) else Kind.NUMPY
+    if issubclass(cls, int) and not issubclass(cls, bool):
+        return Kind.INT
+    if issubclass(cls, (bool, float, complex)):
+        return Kind.NUMBER
+    if REF and issubclass(cls, REF):
+        return Kind.REF
+    if issubclass(cls, jax.ShapeDtypeStruct):
+        return Kind.STRUCT
+    has_value = hasattr(cls, "__jax_array__") and hasattr(cls, "shape") and hasattr(cls, "dtype")
+    return Kind.CONVERTIBLE if has_value else Kind.OTHER
+
+
+def is_key(array: Any) -> bool:
+    """Whether an array holds typed PRNG keys."""
+    return bool(jnp.issubdtype(array.dtype, jax.dtypes.prng_key))
+
+
+def shown(leaf: Any) -> str:
+    """An array by dtype and shape, anything else by a short repr."""
+    if kind_of(type(leaf)) not in (Kind.OTHER, Kind.INT, Kind.NUMBER):
+        return f"{leaf.dtype}[{shape_text(tuple(leaf.shape))}]"
+    text = repr(leaf)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,333 @@
+"""`named_vmap`: einx's bracket notation in front of the same plans."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+from autovmap._api import AutoVmapped
+from autovmap._apply.depend import dependencies, shorten
+from autovmap._apply.diagnose import diagnose, hint
+from autovmap._apply.keys import fold_keys
+from autovmap._apply.loop import run_loop
+from autovmap._apply.nest import Body, make_nest, run
+from autovmap._apply.pattern import Placer, composed, prepared, refuse_missing
+from autovmap._bind import Binder, Call, Layout, Planned
+from autovmap._cache import BoundedCache
+from autovmap._callable import shown_name
+from autovmap._declare import Decorator, decorated
+from autovmap._explain.plan import Plan
+from autovmap._explain.table import note
+from autovmap._leaf import planned_leaf, refuse_structs
+from autovmap._plan.outputs import Group
+from autovmap._plan.pattern import PatternPlan, make_pattern_plan
+from autovmap._plan.pattern_counts import Given
+from autovmap._spec.options import DEFAULTS, read_options
+from autovmap._spec.pattern import NO_PATTERN, Pattern, Span, pointed
+from autovmap._spec.pattern_rules import Entry, Sizes, entries, read_pattern, read_sizes
+from autovmap._spec.ranks import UNMAPPED
+from autovmap._spec.spec import Declaration, Parameter, Spec
+from autovmap._tree import one_level
+from autovmap.errors import AutoVmapError, SpecError
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+SAID_BY_PATTERN = ("in_axes", "out_axes", "axis_name")
+VARIANTS = 64
+
+
+@dataclass(frozen=True)
+class NamedDeclaration(Declaration):
+    """What a user wrote of a pattern."""
+
+    pattern: Pattern = NO_PATTERN
+    sizes: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSpec(Spec):
+    """A pattern, checked against the function's parameters: their ranks are its entries."""
+
+    pattern: Pattern = NO_PATTERN
+    sizes: Sizes = ()
+
+
+def named_vmap(
+    pattern: str,
+    /,
+    *,
+    sizes: Mapping[str, Any] | None = None,
+    **sizes_and_options: Any,
+) -> Decorator:
+    """Vmap a function as a pattern in einx's notation says, axis by axis.
+
+    What stands in brackets is what the function sees of one example; every other name is a batch
+    axis. Axes of one name have one size. The result's axes come in the order of the pattern.
+
+    >>> import jax.numpy as jnp
+    >>> @named_vmap("b q [k] h, b [k] h c -> b q h c")
+    ... def attend(weights, values):
+    ...     return weights @ values
+    >>> attend(jnp.ones((2, 5, 7, 3)), jnp.ones((2, 7, 3, 4))).shape
+    (2, 5, 3, 4)
+
+    A composition lies in one dim; its sizes are given by keyword or follow:
+
+    >>> add = named_vmap("(a b) c, (c a) -> (b a c)")(jnp.add)
+    >>> add(jnp.ones((32, 2)), jnp.ones(8)).shape
+    (64,)
+
+    A pattern's part serves every leaf of its argument, and `[...]` is whatever core dims a leaf
+    has:
+
+    >>> @named_vmap("e [...], b [n] -> e b [...]")
+    ... def ensemble(params, x):
+    ...     return params["w"] @ x + params["b"]
+    >>> params = {"w": jnp.ones((10, 4, 3)), "b": jnp.ones((10, 4))}
+    >>> ensemble(params, jnp.ones((5, 3))).shape
+    (10, 5, 4)
+
+    Collectives use the pattern's names:
+
+    >>> import jax
+    >>> share = named_vmap("a b -> a b")(lambda x: x / jax.lax.psum(x, "b"))
+    >>> share(jnp.ones((2, 4)))[0, 0]
+    Array(0.25, dtype=float32)
+
+    Args:
+        pattern: the axes of each argument, `->`, the axes of each result.
+        sizes: sizes of axes by name, where a name is an option's too.
+        sizes_and_options: sizes of axes, a tuple for those of `a...`; and the options
+            `randomness`, `stretch_outputs`, `spmd_axis_name` and `strict` of `auto_vmap`
+            (nothing stretches here: `strict` can only be True).
+
+    Returns:
+        A decorator. The decorated function has `.plan` and `.pattern`.
+
+    Raises:
+        SpecError: the pattern is malformed; the message shows it with a caret.
+    """
+    read = read_pattern(pattern)
+    options = {name: value for name, value in sizes_and_options.items() if name in DEFAULTS}
+    given = {name: value for name, value in sizes_and_options.items() if name not in DEFAULTS}
+    declared = NamedDeclaration(
+        named=_checked_options(options, read), pattern=read, sizes={**given, **(sizes or {})}
+    )
+
+    def decorate(function: Any, /) -> Any:
+        return decorated(function, declared, NamedVmapped)
+
+    return cast("Decorator", decorate)
+
+
+def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[str, Any]:
+    for name, value in options.items():
+        if name in SAID_BY_PATTERN:
+            raise SpecError(
+                f"named_vmap: {name}={value!r} is said by the pattern: where an axis stands there "
+                f"is where it lies, and its name serves collectives; leave {name} out"
+                f"\n  {pattern.text}"
+            )
+        if name == "strict" and value is False:
+            raise SpecError(
+                f"named_vmap: strict=False would let sizes stretch, and axes of one name have one "
+                f"size; leave strict out\n  {pattern.text}"
+            )
+    return options
+
+
+class NamedVmapped(AutoVmapped[P, R]):
+    """A function under a pattern; `named_vmap` makes it.
+
+    >>> import jax.numpy as jnp
+    >>> total = named_vmap("a [b] -> a")(jnp.sum)
+    >>> total
+    <named_vmap('a [b] -> a') of sum>
+    >>> print(total.pattern)
+    a [b] -> a
+    """
+
+    _declared: NamedDeclaration
+
+    def _read(self, skip_first: bool) -> None:
+        """Read the declaration; a method's pattern leaves out its first parameter."""
+        self._skip_first = skip_first
+        name = shown_name(self._named_by)
+        self._under = _read_spec(self._declared, self._signature, name, skip_first)
+        self._told = self._spec = self._under
+        self._binder = PatternBinder(self._under, self._signature)
+        self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
+
+    @property
+    def pattern(self) -> str:
+        """The pattern, as it was given."""
+        return self._under.pattern.text
+
+    @property
+    def ranks(self) -> dict[str, Any]:
+        """Always empty: a pattern says more than base ranks do. See `pattern`."""
+        return {}
+
+    @property
+    def signature(self) -> None:
+        """Always None: see `pattern`."""
+        return None
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function on every example at once."""
+        call = self._binder.bind(args, kwargs)
+        return self._run_call(call, call.arrays())
+
+    def _run_call(self, call: Call, arrays: Sequence[Any]) -> Any:
+        plan = cast("PatternPlan", call.planned.plan)
+        body = self._body(call)
+        try:
+            keyed = fold_keys(plan, prepared(plan, arrays))
+            try:
+                return self._run_plan(call.planned, body, keyed)
+            except ValueError as error:
+                if not isinstance(error, AutoVmapError) and "out_axes" in str(error):
+                    self._refuse_missing(plan, body, keyed)
+                raise
+        except Exception as error:
+            said = str(error).lower()
+            found = None
+            if "shard" not in said and "mesh" not in said:
+                found = diagnose(error, plan, arrays, tuple)
+            if found is not None:
+                raise found from error
+            for line in (note(plan), f"under the pattern {plan.pattern}", hint(error)):
+                if line is not None:
+                    error.add_note(line)
+            raise
+
+    def _run_plan(self, planned: Planned, body: Body, arrays: Sequence[Any]) -> Any:
+        plan = cast("PatternPlan", planned.plan)
+        placer = Placer(plan)
+        groups, place = plan.groups, placer
+        if not self._spec.options.stretch_outputs and not plan.trivial:
+            groups, short = shorten(plan, body, arrays, groups, placer)
+            place = Placer(plan, given=cast("Any", short)(None))
+        if self._spec.looped:
+            self._refuse_missing(plan, body, arrays)
+            fronts = [Group(0, group.axes) for group in groups]
+            result = run_loop(plan, body, arrays, tuple(dict.fromkeys(fronts)), place.in_front)
+        elif self._spec.options.stretch_outputs:
+            if planned.nest is None:
+                planned.nest = make_nest(plan, groups)
+            result = run(plan, planned.nest, body, arrays, groups, place)
+        else:
+            result = run(plan, make_nest(plan, groups), body, arrays, groups, place)
+        at = place(result) if plan.trivial else place.found
+        return composed(plan, result, at, self._spec.looped)
+
+    def _refuse_missing(self, plan: PatternPlan, body: Body, arrays: Sequence[Any]) -> None:
+        """Refuse a result that lacks an axis it depends on: JAX would name neither.
+
+        Looked into after a failure, and before a loop, which would not notice.
+        """
+        if any(not group.has(layer) for group in plan.outputs for layer in plan.layers):
+            outputs = dependencies(plan, body, arrays, plan.groups, Placer(plan))
+            found = refuse_missing(plan, outputs)
+            if found is not None:
+                raise found
+
+    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """What a call with these arguments would do; nothing is run, traced or allocated."""
+        return Plan.of(self._binder.bind(args, kwargs, run=False).planned.plan)
+
+    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """Refused: where a pattern puts the parts of its outputs is not in its plan yet."""
+        name = self._spec.function
+        raise SpecError(
+            f"{name}.plan_with_outputs(): the plan of a named_vmap knows no outputs; their shapes "
+            f"are jax.eval_shape({name}, ...)'s, and its arguments are in {name}.plan(...)"
+        )
+
+    def batch(self, *shape: int) -> "AutoVmapped[P, R]":
+        """Refused: the pattern says all axes."""
+        raise SpecError(
+            f"{self._spec.function}.batch(): the pattern says all batch axes; add new ones to its "
+            f'result, as in named_vmap("... -> draws ...", draws={shape[0] if shape else 100})'
+            f"\n  {self.pattern}"
+        )
+
+    def outer(self, *groups: str | tuple[str, ...]) -> "AutoVmapped[P, R]":
+        """Refused: the pattern says how axes lie to each other."""
+        raise SpecError(
+            f"{self._spec.function}.outer(): the pattern says it: axes of different names are "
+            f"combined, each with each\n  {self.pattern}"
+        )
+
+    def replace(self, **options: Any) -> "AutoVmapped[P, R]":
+        """The same function and pattern under other options than the author's."""
+        _checked_options(options, self._under.pattern)
+        return super().replace(**options)
+
+    def __repr__(self) -> str:
+        return f"<named_vmap({self.pattern!r}) of {self._spec.function}>"
+
+    def __reduce__(self) -> Any:
+        by_reference = super().__reduce__()
+        if isinstance(by_reference, str):
+            return by_reference
+        parts = (self._signature, self._named_by, self._skip_first)
+        return NamedVmapped, (self.__wrapped__, self._declared, *parts)
+
+
+def _read_spec(
+    declared: NamedDeclaration, signature: inspect.Signature, function: str, skip_first: bool
+) -> NamedSpec:
+    """Match a pattern with a signature; every mistake that needs no argument is found here."""
+    parameters = list(signature.parameters.values())
+    options = {**(declared.named or {}), **(declared.options or {})}
+    pattern = declared.pattern
+    trees = entries(pattern, parameters[skip_first:], function)
+    return NamedSpec(
+        function=function,
+        parameters=tuple(
+            Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED)) for p in parameters
+        ),
+        options=read_options(options, function, one_level),
+        looped=declared.looped,
+        pattern=pattern,
+        sizes=read_sizes(pattern, declared.sizes or {}, function),
+    )
+
+
+class PatternBinder(Binder):
+    """Binds calls of one function under a pattern."""
+
+    _spec: NamedSpec
+
+    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
+        """Plan anew from the leaves' shapes."""
+        spec = self._spec
+        places: list[int] = []
+        rows: list[Given] = []
+        for i in layout.ranked:
+            rank = cast("Entry", layout.ranks[i])
+            path = layout.paths[i]
+            if run:
+                refuse_structs(leaves[i], path, spec.function)
+            if layout.whole[i] and callable(leaves[i]) and not hasattr(leaves[i], "shape"):
+                raise _factory(spec, rank.index, path)
+            leaf = planned_leaf(leaves[i], rank, path, layout.whole[i], spec.function)
+            if leaf is not None:
+                places.append(i)
+                rows.append(Given(leaf, spec.pattern.inputs[rank.index]))
+        plan = make_pattern_plan(
+            spec.function, spec.pattern, spec.sizes, rows, spec.options, in_front=spec.looped
+        )
+        return Planned(plan, tuple(places))
+
+
+def _factory(spec: NamedSpec, index: int, path: str) -> SpecError:
+    at = spec.pattern.places[index] if index < len(spec.pattern.places) else 0
+    nodes = spec.pattern.inputs[index]
+    span = Span(nodes[0].span.at, nodes[-1].span.end) if nodes else Span(at, at + 1)
+    return SpecError(
+        f"{spec.function}(): {path} is a function, and einx's tensor factories are not taken; pass "
+        f"the array that it makes\n{pointed(spec.pattern.text, span)}"
+    )

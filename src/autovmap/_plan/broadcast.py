@@ -1,0 +1,83 @@
+"""The batch shape of a call: NumPy's rule over the batch shapes of all leaves."""
+
+from collections.abc import Hashable, Sequence
+
+from autovmap._plan.leaf import Dim, Leaf, Shape, account, key_hint, looks_like_raw_key
+from autovmap.errors import BatchShapeError
+
+
+def batch_shape(leaves: Sequence[Leaf], function: str, names: Sequence[Hashable] = ()) -> Shape:
+    """Broadcast the leaves' batch shapes: right-aligned, size 1 and missing dims stretch.
+
+    >>> batch_shape([Leaf("v", (7, 1, 3), "f", 1), Leaf("m", (5, 3, 3), "f", 2)], "f")
+    (7, 5)
+
+    Raises:
+        BatchShapeError: two leaves have different sizes along one axis, neither of them 1.
+    """
+    ndim = max((leaf.batch_ndim + leaf.offset for leaf in leaves), default=0)
+    return tuple(reversed([_size(leaves, -k, function, names) for k in range(1, ndim + 1)]))
+
+
+def _size(leaves: Sequence[Leaf], axis: int, function: str, names: Sequence[Hashable]) -> Dim:
+    size: Dim = 1
+    first: Leaf | None = None
+    for leaf in leaves:
+        dim = leaf.size(axis)
+        if dim is None or dim == 1:
+            continue
+        if first is None:
+            size, first = dim, leaf
+        elif dim != size:
+            error = BatchShapeError(_conflict(leaves, axis, first, leaf, function, names))
+            error.leaves, error.axis = tuple(leaves), axis
+            raise error
+    return size
+
+
+def axis_text(axis: int, names: Sequence[Hashable]) -> str:
+    """A batch axis as messages write it.
+
+    >>> axis_text(-1, ("time",)), axis_text(-2, ("time",))
+    ("batch axis -1 'time'", 'batch axis -2')
+    """
+    named = f" {names[axis]!r}" if -axis <= len(names) else ""
+    return f"batch axis {axis}{named}"
+
+
+def _conflict(
+    leaves: Sequence[Leaf],
+    axis: int,
+    one: Leaf,
+    other: Leaf,
+    function: str,
+    names: Sequence[Hashable],
+) -> str:
+    """Both leaves, their shapes and sizes, who else has these sizes, and what to do."""
+    lines = [
+        f"{function}(): {axis_text(axis, names)} has size {one.size(axis)} in {one.path} and size "
+        f"{other.size(axis)} in {other.path}; along a batch axis sizes must be equal, 1 or missing",
+        f"  {account(one)}",
+        f"  {account(other)}",
+    ]
+    for leaf in leaves:
+        dim = leaf.size(axis)
+        if leaf not in (one, other) and dim is not None and dim != 1:
+            lines.append(f"  {account(leaf)}")
+            if len(lines) == 8:
+                lines.append("  ...")
+                break
+    lines.append(f"Check the base ranks and the shapes.{_remedy(axis, one, other)}")
+    lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
+    return "\n".join(lines)
+
+
+def _remedy(axis: int, one: Leaf, other: Leaf) -> str:
+    """How to have every example of one meet every example of the other."""
+    if other.offset or other.position or one.dtype == "" or axis != -1:
+        return ""
+    index = ", ".join([":"] * other.batch_ndim + ["None"])
+    return (
+        f" If every example of {one.path} shall meet every one of {other.path}, insert a batch "
+        f"dim of size 1: {other.path}[{index}]."
+    )

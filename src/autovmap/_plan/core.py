@@ -1,0 +1,148 @@
+"""Named, fixed and optional core dims: which are dropped, and whether their sizes agree.
+
+NumPy's rule (NEP 20): operands are looked at from left to right; one with too few dims drops its
+optional dims, from left to right, until it fits; a dropped dim goes from every operand and output.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from autovmap._plan.leaf import Dim, Leaf, account, tuple_text
+from autovmap._spec.gufunc import Gufunc, caret
+from autovmap._spec.ranks import CoreDim
+from autovmap.errors import CoreSizeError
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSizes:
+    """What a call's arguments say of the named core dims."""
+
+    sizes: tuple[tuple[str, Dim], ...] = ()
+    dropped: frozenset[str] = frozenset()
+
+
+NO_SIZES = CoreSizes()
+
+
+def _key(dim: CoreDim) -> str | None:
+    return dim.name if dim.size is None else str(dim.size)
+
+
+def kept(dims: Sequence[CoreDim], dropped: frozenset[str] | set[str]) -> tuple[CoreDim, ...]:
+    """The dims that are not dropped."""
+    return tuple(dim for dim in dims if _key(dim) not in dropped)
+
+
+def drop_optional(leaves: Sequence[Leaf]) -> tuple[list[Leaf], frozenset[str]]:
+    """The leaves with the base ranks that are left once optional dims are dropped.
+
+    >>> m, n = CoreDim("m", optional=True), CoreDim("n")
+    >>> found, dropped = drop_optional([Leaf("x", (4,), "f", 2, dims=(m, n))])
+    >>> found[0].rank, sorted(dropped)
+    (1, ['m'])
+    """
+    dropped: set[str] = set()
+    for leaf in leaves:
+        lacking = len(kept(leaf.dims, dropped)) - len(leaf.shape)
+        for dim in leaf.dims:
+            key = _key(dim)
+            if lacking > 0 and dim.optional and key is not None and key not in dropped:
+                lacking -= sum(_key(other) == key for other in leaf.dims)
+                dropped.add(key)
+    gone = frozenset(dropped)
+    if not gone:
+        return list(leaves), gone
+    rows = [
+        replace(leaf, rank=len(left), dims=left)
+        if (left := kept(leaf.dims, gone)) or leaf.dims
+        else leaf
+        for leaf in leaves
+    ]
+    return rows, gone
+
+
+def core_sizes(
+    leaves: Sequence[Leaf], dropped: frozenset[str], function: str, signature: Gufunc | None
+) -> CoreSizes:
+    """The size of each named core dim.
+
+    Raises:
+        CoreSizeError: two arguments disagree on one, or one has not its fixed size.
+    """
+    known: dict[str, tuple[Dim, Leaf]] = {}
+    for leaf in leaves:
+        for dim, size in zip(leaf.dims, leaf.core, strict=bool(leaf.dims)):
+            if dim.size is not None and size != dim.size:
+                raise CoreSizeError(_wrong_size(leaf, dim, size, function, signature))
+            if dim.name is None:
+                continue
+            other = known.setdefault(dim.name, (size, leaf))
+            if size != other[0]:
+                raise CoreSizeError(_conflict(leaf, dim, size, other, function, signature))
+    if not known and not dropped:
+        return NO_SIZES
+    return CoreSizes(tuple((name, size) for name, (size, _) in known.items()), dropped)
+
+
+def _wrong_size(
+    leaf: Leaf, dim: CoreDim, size: Dim, function: str, signature: Gufunc | None
+) -> str:
+    return (
+        f"{function}(): a core dim of {leaf.path} has the fixed size {dim.size}, but got {size}\n"
+        f"{_place(signature, dim)}  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
+        f"Pass an array of that core size"
+    )
+
+
+def _conflict(
+    leaf: Leaf,
+    dim: CoreDim,
+    size: Dim,
+    other: tuple[Dim, Leaf],
+    function: str,
+    signature: Gufunc | None,
+) -> str:
+    return (
+        f"{function}(): inconsistent size for core dimension {dim.name!r}: {other[0]} in "
+        f"{other[1].path} and {size} in {leaf.path}\n{_place(signature, dim)}"
+        f"  {account(other[1])}, core shape {tuple_text(other[1].core)}\n"
+        f"  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
+        f"Core dims of one name have one size; they do not broadcast"
+    )
+
+
+def _place(signature: Gufunc | None, dim: CoreDim) -> str:
+    if signature is None or dim.at is None:
+        return ""
+    return f"{caret(signature.text, dim.at)}\n"
+
+
+def check_output(
+    dims: Sequence[CoreDim],
+    shape: Sequence[Dim],
+    known: dict[str, Dim],
+    where: str,
+    signature: Gufunc,
+) -> None:
+    """Check one example's output against the signature; new names get their sizes in `known`.
+
+    Raises:
+        CoreSizeError: the output has another number of dims, or another size.
+    """
+    text = tuple_text(tuple(shape))
+    if len(shape) != len(dims):
+        at = dims[0].at if dims else None
+        place = _place(signature, CoreDim(at=at))
+        raise CoreSizeError(
+            f"{where}, of one example: output shape {text} does not match core dimensions "
+            f"({','.join(map(str, dims))}) of the signature {signature}\n{place}"
+            f"Return an output of that shape, or mend the signature"
+        )
+    for dim, size in zip(dims, shape, strict=True):
+        wanted = dim.size if dim.name is None else known.setdefault(dim.name, size)
+        if size != wanted:
+            raise CoreSizeError(
+                f"{where} has shape {text} for one example: inconsistent size for core dimension "
+                f"{str(dim)!r}: {size}, but it is {wanted}\n{_place(signature, dim)}"
+                f"Return an output of that shape, or mend the signature"
+            )

@@ -1,0 +1,68 @@
+"""The layers of vmap that a call takes, worked out in full before the first vmap."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from autovmap._plan.leaf import Dim, Leaf, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One `jax.vmap`: along which batch axis, of what size, over which dim of each leaf.
+
+    `axis` counts from the right, so -1 is the innermost layer. An entry of `in_axes` is None
+    where the leaf is not mapped: it lacks the axis, or has size 1 there, which is squeezed.
+    """
+
+    size: Dim
+    axis: int
+    in_axes: tuple[int | None, ...]
+    name: Hashable | None = None
+    spmd_name: Hashable | None = None
+
+    @property
+    def unmapped(self) -> bool:
+        """Whether no leaf is mapped, so that vmap must be told the size."""
+        return all(axis is None for axis in self.in_axes)
+
+
+def layers(
+    leaves: Sequence[Leaf],
+    batch: Shape,
+    names: Sequence[Hashable] = (),
+    spmd_names: Sequence[Hashable] = (),
+) -> tuple[Layer, ...]:
+    """The layers, outermost first: the leftmost batch axis is the outermost vmap.
+
+    An axis that is 1 for every leaf gets no layer unless it has a name: mapped, a `lax.cond`
+    inside would run both its branches. A named axis that the call lacks gets one, of size 1.
+
+    >>> v, m = Leaf("v", (7, 1, 3), "f", 1), Leaf("m", (5, 3, 3), "f", 2)
+    >>> [(layer.size, layer.in_axes) for layer in layers([v, m], (7, 5))]
+    [(7, (0, None)), (5, (None, 0))]
+    """
+    found: list[Layer] = []
+    for axis in range(-max(len(batch), len(names), len(spmd_names)), 0):
+        size = batch[axis] if -axis <= len(batch) else 1
+        name = names[axis] if -axis <= len(names) else None
+        spmd_name = spmd_names[axis] if -axis <= len(spmd_names) else None
+        if size == 1 and name is None and not any(is_mapped(leaf, axis) for leaf in leaves):
+            continue
+        # Outer layers have taken the dims to the left away, so the block's next dim is its first.
+        in_axes = tuple(leaf.position if is_mapped(leaf, axis) else None for leaf in leaves)
+        found.append(Layer(size, axis, in_axes, name, spmd_name))
+    return tuple(found)
+
+
+def is_mapped(leaf: Leaf, axis: int) -> bool:
+    """Whether a leaf is mapped along a batch axis: it has a dim there, and that is not 1."""
+    dim = leaf.size(axis)
+    return dim is not None and bool(dim != 1 or leaf.fixed)
+
+
+def squeezed(leaf: Leaf) -> tuple[int, ...]:
+    """The dims of the array that are squeezed before anything is mapped."""
+    if leaf.fixed:
+        return ()
+    dims = range(leaf.position, leaf.position + leaf.batch_ndim)
+    return tuple(dim for dim in dims if leaf.shape[dim] == 1)

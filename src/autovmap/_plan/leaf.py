@@ -1,0 +1,127 @@
+"""One leaf under a rank: its shape, parted into batch dims and core dims."""
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from autovmap._spec.ranks import CoreDim
+from autovmap.errors import RankError
+
+Dim: TypeAlias = Any
+"""A size: an int, or a symbolic dim."""
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf that can be mapped.
+
+    `position` is where its block of batch dims begins, counted in core dims. `offset` is how
+    many batch axes of the call lie to the right of the block.
+    """
+
+    path: str
+    shape: Shape
+    dtype: str
+    rank: int
+    position: int = 0
+    key: bool = False
+    offset: int = 0
+    dims: tuple[CoreDim, ...] = ()
+    """What is known of the core dims, if anything is."""
+    fixed: bool = False
+    """Whether it can't be squeezed (a Ref), and so is mapped along an axis of size 1 too."""
+
+    @property
+    def batch_ndim(self) -> int:
+        """How many batch dims it has."""
+        return len(self.shape) - self.rank
+
+    @property
+    def batch(self) -> Shape:
+        """Its batch shape."""
+        return self.shape[self.position : self.position + self.batch_ndim]
+
+    @property
+    def core(self) -> Shape:
+        """The shape of one example."""
+        return self.shape[: self.position] + self.shape[self.position + self.batch_ndim :]
+
+    def size(self, axis: int) -> Dim | None:
+        """Its size along a batch axis of the call (-1 is the last), or None where it has none."""
+        index = self.batch_ndim + self.offset + axis
+        return self.batch[index] if 0 <= index < self.batch_ndim else None
+
+    def array_dim(self, axis: int) -> int:
+        """The dim of the array that lies along a batch axis which the leaf has."""
+        return self.position + self.batch_ndim + self.offset + axis
+
+
+def describe(leaf: Leaf) -> str:
+    """A leaf's dtype and shape as JAX writes them.
+
+    >>> describe(Leaf("x", (5, 3), "float32", 1))
+    'float32[5,3]'
+    """
+    return f"{leaf.dtype}[{shape_text(leaf.shape)}]"
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape's dims with commas between them."""
+    return ",".join(str(dim) for dim in shape)
+
+
+def account(leaf: Leaf) -> str:
+    """A leaf in a line: path, dtype and shape, base rank, batch shape."""
+    return (
+        f"{leaf.path}: {describe(leaf)}, base rank {leaf.rank}, "
+        f"batch shape {tuple_text(leaf.batch)}"
+    )
+
+
+def tuple_text(shape: Shape) -> str:
+    """A shape as Python writes a tuple, symbolic dims by their names.
+
+    >>> tuple_text((5,)), tuple_text((5, 3))
+    ('(5,)', '(5, 3)')
+    """
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def checked_leaf(leaf: Leaf, position: int, function: str, hint: str = "") -> Leaf:
+    """The leaf with its block of batch dims at `position`, or an error if it can't sit there."""
+    if leaf.batch_ndim < 0:
+        dims = ", ".join(map(str, leaf.dims))
+        named = (
+            f": it does not have enough dimensions for all core dimensions ({dims})" if dims else ""
+        )
+        raise RankError(
+            f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below its "
+            f"base rank {leaf.rank}{named}; pass an array with at least {leaf.rank} dims, or "
+            f"declare a lower base rank{hint}"
+        )
+    start = position if position >= 0 else leaf.rank + 1 + position
+    if not 0 <= start <= leaf.rank:
+        raise RankError(
+            f"{function}(): in_axes puts the batch dims of {leaf.path} at {position}, but it is "
+            f"{describe(leaf)} of base rank {leaf.rank}; give a position from {-leaf.rank - 1} to "
+            f"{leaf.rank}"
+        )
+    return replace(leaf, position=start)
+
+
+def looks_like_raw_key(leaf: Leaf) -> bool:
+    """Whether it may be a raw PRNG key that was ranked as a number."""
+    return (
+        leaf.rank == 0
+        and leaf.dtype == "uint32"
+        and len(leaf.shape) > 0
+        and bool(leaf.shape[-1] == 2 or leaf.shape[-1] == 4)
+    )
+
+
+def key_hint(leaf: Leaf) -> str:
+    """What to do if a leaf is a raw PRNG key after all."""
+    return (
+        f"If {leaf.path} is a raw PRNG key (uint32[{leaf.shape[-1]}] for one key), its rank is "
+        f'"key", not 0.'
+    )

@@ -1,0 +1,1 @@
+"""What the function wants: ranks and options as data. No shapes, no JAX."""

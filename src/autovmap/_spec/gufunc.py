@@ -1,0 +1,152 @@
+"""NumPy's gufunc signatures, read from text: `(m?,n),(n,p?)->(m?,p?)`.
+
+The grammar is that of NumPy's generalized universal functions and NEP 20: names, fixed sizes,
+optional dims by `?`, several outputs, blanks anywhere. Its `|1` is refused, as NEP 20 defers it.
+
+Sources: https://numpy.org/doc/stable/reference/c-api/generalized-ufuncs.html and
+https://numpy.org/neps/nep-0020-gufunc-signature-enhancement.html
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from autovmap._spec.ranks import CoreDim
+from autovmap.errors import SpecError
+
+Operand: TypeAlias = tuple[CoreDim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gufunc:
+    """A signature: the core dims of each operand and of each output."""
+
+    text: str
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+
+    def __str__(self) -> str:
+        sides = (self.inputs, self.outputs)
+        return "->".join(",".join(_text(dims) for dims in side) for side in sides)
+
+
+def _text(dims: Operand) -> str:
+    return f"({','.join(map(str, dims))})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    at: int
+
+
+_TOKENS = re.compile(r"->|[(),?|]|[0-9]+|[^\W\d]\w*|\S")
+_BLANK = re.compile(r"\s")
+_MOST_DIGITS = 18
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    for found in _TOKENS.finditer(text):
+        yield _Token(found.group(), found.start())
+
+
+def caret(text: str, at: int) -> str:
+    """A text with a caret under one of its places.
+
+    >>> print(caret("(m,n)->(m)", 3))
+      (m,n)->(m)
+         ^
+    """
+    return f"  {_BLANK.sub(' ', text)}\n  {' ' * at}^"
+
+
+def read_gufunc(text: str) -> Gufunc:
+    """Read a signature.
+
+    >>> str(read_gufunc(" (m?, n),(n,p?) -> (m?,p?)"))
+    '(m?,n),(n,p?)->(m?,p?)'
+
+    Raises:
+        SpecError: the text is no signature; a caret shows where.
+    """
+    return _Parser(text).signature()
+
+
+class _Parser:
+    """A descent through the grammar, one token ahead."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = [*_tokens(text), _Token("", len(text.rstrip()))]
+        self._next = 0
+        self._optional: dict[str, bool] = {}
+
+    def signature(self) -> Gufunc:
+        inputs = () if self._peek().text == "->" else self._operands()
+        self._take("->", "between the inputs and the outputs")
+        outputs = self._operands()
+        if self._peek().text:
+            raise self._error("expected the end of the signature, or a comma and another output")
+        return Gufunc(self._text, inputs, outputs)
+
+    def _operands(self) -> tuple[Operand, ...]:
+        found = [self._operand()]
+        while self._peek().text == ",":
+            self._next += 1
+            found.append(self._operand())
+        return tuple(found)
+
+    def _operand(self) -> Operand:
+        self._take("(", "to open an operand's core dims")
+        dims: list[CoreDim] = []
+        if self._peek().text != ")":
+            dims.append(self._dim())
+            while self._peek().text == ",":
+                self._next += 1
+                dims.append(self._dim())
+        self._take(")", "to close an operand's core dims")
+        return tuple(dims)
+
+    def _dim(self) -> CoreDim:
+        token = self._peek()
+        size = self._size(token)
+        if size is None and not token.text.isidentifier():
+            raise self._error("expected the name or the size of a core dim")
+        self._next += 1
+        optional = self._peek().text == "?"
+        self._next += optional
+        if self._peek().text == "|":
+            raise self._error(
+                "|1 (a core dim that may stretch) is not supported: NEP 20 defers it, and "
+                "NumPy has it not"
+            )
+        key = token.text if size is None else str(size)
+        if self._optional.setdefault(key, optional) != optional:
+            raise self._error(
+                f"{token.text!r} is optional (?) in one place and not in another", token
+            )
+        return CoreDim(None if size is not None else token.text, size, optional, token.at)
+
+    def _size(self, token: _Token) -> int | None:
+        """A fixed size: positive, as NumPy has it, and one that an array can have."""
+        if not (token.text.isascii() and token.text.isdigit()):
+            return None
+        if len(token.text) > _MOST_DIGITS or not int(token.text):
+            raise self._error("a fixed size is a number from 1 on, of at most 18 digits")
+        return int(token.text)
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self, text: str, why: str) -> None:
+        if self._peek().text != text:
+            raise self._error(f"expected {text!r} {why}")
+        self._next += 1
+
+    def _error(self, problem: str, token: _Token | None = None) -> SpecError:
+        token = self._peek() if token is None else token
+        return SpecError(
+            f"not a valid gufunc signature: {problem}\n{caret(self._text, token.at)}\n"
+            f"A signature is written as NumPy's gufuncs': (m,n),(n)->(m)"
+        )

@@ -1,0 +1,101 @@
+"""Between signatures and parameters: which operand is which, and ranks as a signature."""
+
+import inspect
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from autovmap._spec.gufunc import Gufunc, read_gufunc
+from autovmap._spec.ranks import UNMAPPED, ByValue, Core, CoreDim, Tree
+from autovmap.errors import SpecError
+
+KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+
+
+def lone_signature(ranks: Sequence[Any], function: str) -> Gufunc | None:
+    """The signature, where a declaration is one: a lone string with an arrow or a parenthesis."""
+    for text in ranks:
+        if isinstance(text, str) and ("->" in text or "(" in text):
+            if len(ranks) == 1:
+                return read_gufunc(text)
+            raise SpecError(
+                f"{function}(): the signature {text!r} stands alone by position; rank what it does "
+                f"not cover by name"
+            )
+    return None
+
+
+def operands(
+    gufunc: Gufunc,
+    parameters: Sequence[inspect.Parameter],
+    named: Mapping[str, Tree],
+    excluded: frozenset[int | str],
+    function: str,
+) -> dict[str, Tree]:
+    """The rank trees of a signature's operands, parameter by parameter."""
+    found: dict[str, Tree] = {}
+    left = [Core(len(dims), dims) for dims in gufunc.inputs]
+    for i, parameter in enumerate(parameters):
+        if (
+            parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+            or not left
+        ):
+            break
+        several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+        if parameter.name in excluded or (i in excluded and not several):
+            continue
+        if parameter.name in named:
+            raise SpecError(
+                f"{function}(): parameter {parameter.name!r} is ranked by the signature and by name"
+            )
+        if several:
+            found[parameter.name], left = ByValue(_spread(left, i, excluded)), []
+        else:
+            found[parameter.name] = left.pop(0)
+    if left:
+        names = ", ".join(found) or "none"
+        raise SpecError(
+            f"{function}(): the signature {gufunc} has {len(gufunc.inputs)} operands for "
+            f"{len(found)} positional parameters ({names})"
+        )
+    return found
+
+
+def _spread(
+    operands: Sequence[Tree], first: int, excluded: frozenset[int | str]
+) -> tuple[Tree, ...]:
+    """The operands that `*args` takes, with the excluded indices between them."""
+    left = list(operands)
+    found: list[Tree] = []
+    while left or first + len(found) in excluded:
+        found.append(UNMAPPED if first + len(found) in excluded else left.pop(0))
+    return tuple(found)
+
+
+def as_signature(parameters: Sequence[tuple[str, Tree]], ranked: Sequence[str]) -> str | None:
+    """Ranks as a signature with dims named in order, or as they are; its outputs are not known.
+
+    None where an operand is a tree or a key, or an unmapped parameter precedes a mapped one.
+
+    >>> as_signature([("s", Core(0)), ("m", Core(2))], ["s", "m"])
+    '(),(a,b)->...'
+    """
+    first = parameters[: len(ranked)]
+    if [name for name, _ in first] != list(ranked):
+        return None
+    if not all(isinstance(tree, Core) for _, tree in first):
+        return None
+    cores = [cast("Core", tree) for _, tree in first]
+    known = {dim.name for core in cores for dim in core.dims}
+    names = (name for name in map(_letters, itertools.count()) if name not in known)
+
+    def text(core: Core) -> str:
+        dims = core.dims or (CoreDim(),) * core.rank
+        return ",".join(next(names) if dim.name is dim.size is None else str(dim) for dim in dims)
+
+    return ",".join(f"({text(core)})" for core in cores) + "->..."
+
+
+def _letters(i: int) -> str:
+    """a, b, ..., z, a1, b1, ..."""
+    return chr(ord("a") + i % 26) + (str(i // 26) if i >= 26 else "")

@@ -1,0 +1,108 @@
+"""The options of a declaration, checked."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from autovmap._spec.ranks import (
+    ByName,
+    OneLevel,
+    Position,
+    Tree,
+    read_positions,
+)
+from autovmap.errors import SpecError
+
+Randomness: TypeAlias = Literal["same", "different", "error"]
+
+DEFAULTS: dict[str, Any] = {
+    "in_axes": 0,
+    "out_axes": 0,
+    "axis_name": None,
+    "spmd_axis_name": None,
+    "randomness": "same",
+    "strict": False,
+    "stretch_outputs": True,
+}
+"""Every option with its default: the one list that the interface is checked against."""
+
+
+FRONT = Position(0)
+"""The default: batch dims before all core dims."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a declaration says beside the ranks."""
+
+    in_axes: Tree | tuple[Tree, ...] = FRONT
+    """One position for all, one by parameter name (`ByName`), or a tuple of them in order."""
+    out_axes: Tree = FRONT
+    axis_name: tuple[Hashable, ...] = ()
+    spmd_axis_name: tuple[Hashable, ...] = ()
+    randomness: Randomness = "same"
+    strict: bool = False
+    stretch_outputs: bool = True
+
+
+def read_options(given: Mapping[str, Any], function: str, one_level: OneLevel) -> Options:
+    """Check options as a user wrote them; those not given have their defaults."""
+    raw = DEFAULTS | dict(given)
+    if raw["randomness"] not in ("same", "different", "error"):
+        raise SpecError(
+            f"{function}(): randomness is {raw['randomness']!r}; "
+            f'it is "same", "different" or "error"'
+        )
+    for name in ("strict", "stretch_outputs"):
+        if not isinstance(raw[name], bool):
+            raise SpecError(f"{function}(): {name} is {raw[name]!r}; it is True or False")
+    return Options(
+        in_axes=_in_axes(raw["in_axes"], function, one_level),
+        out_axes=read_positions(raw["out_axes"], f"{function}(): out_axes", one_level),
+        axis_name=_names(raw["axis_name"], "axis_name", function),
+        spmd_axis_name=_names(raw["spmd_axis_name"], "spmd_axis_name", function),
+        randomness=raw["randomness"],
+        strict=raw["strict"],
+        stretch_outputs=raw["stretch_outputs"],
+    )
+
+
+def _in_axes(raw: Any, function: str, one_level: OneLevel) -> Tree | tuple[Tree, ...]:
+    if isinstance(raw, tuple):
+        entries = cast("tuple[Any, ...]", raw)
+        return tuple(
+            read_positions(entry, f"{function}(): in_axes[{i}]", one_level)
+            for i, entry in enumerate(entries)
+        )
+    read = read_positions(raw, f"{function}(): in_axes", one_level)
+    if isinstance(read, (Position, ByName)):
+        return read
+    raise SpecError(
+        f"{function}(): in_axes is {raw!r}; it is an int, a dict by parameter name, or a tuple "
+        f"by position"
+    )
+
+
+def _names(raw: Any, option: str, function: str) -> tuple[Hashable, ...]:
+    """The names of the last batch axes, in order."""
+    if raw is None:
+        return ()
+    names = cast("tuple[Hashable, ...]", raw if isinstance(raw, tuple) else (raw,))
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise SpecError(
+                f"{function}(): {option} has {name!r} twice; of two axes of one name the inner "
+                f"would hide the outer, so give each its own"
+            )
+    return names
+
+
+def refuse_unknown_options(given: Mapping[str, Any], function: str) -> None:
+    """Refuse what is no option, a base rank for example."""
+    for name in given:
+        if name not in DEFAULTS:
+            raise SpecError(
+                f"{function}.replace(): {name!r} is no option; the options are "
+                f"{', '.join(DEFAULTS)}. Other ranks are declared by decorating "
+                f"{function}.__wrapped__"
+            )

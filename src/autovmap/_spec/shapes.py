@@ -1,0 +1,155 @@
+"""Annotations that tell an array's dims: jaxtyping's, and NumPy's shape-typed arrays."""
+
+import sys
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autovmap._spec.ranks import Core, CoreDim, Key
+
+KEY_DTYPE = "prng_key"
+"""What jaxtyping calls the dtype of a typed PRNG key."""
+
+MANY = "[...]"
+"""How a path goes on to any one of several values: names of dims differ from one to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What an annotation tells of one array: its rank, and the dtypes (none: any)."""
+
+    rank: Core | Key
+    dtypes: tuple[Any, ...] = ()
+
+
+def jaxtyping() -> Any:
+    """The module, if somebody has imported it: else no annotation can be its own."""
+    return sys.modules.get("jaxtyping")
+
+
+def is_jaxtyped(annotation: Any) -> bool:
+    """Whether an annotation is one of jaxtyping's arrays."""
+    module = jaxtyping()
+    return (
+        module is not None
+        and isinstance(annotation, type)
+        and issubclass(annotation, module.AbstractArray)
+    )
+
+
+def is_pytree(annotation: Any) -> bool:
+    """Whether an annotation is jaxtyping's `PyTree`, with a leaf type or without."""
+    module = jaxtyping()
+    return (
+        module is not None
+        and isinstance(annotation, type)
+        and hasattr(module, "PyTree")
+        and issubclass(annotation, module.PyTree)
+    )
+
+
+def is_batch(word: str) -> bool:
+    """Whether a word of a jaxtyping shape stands for any number of dims.
+
+    >>> [is_batch(word) for word in ("...", "*batch", "?*shape", "#*b", "2*n", "n")]
+    [True, True, True, True, False, False]
+    """
+    return word == "..." or word[: len(word) - len(word.lstrip("#?_*"))].count("*") == 1
+
+
+def core_dims(text: str, owner: str = "") -> tuple[CoreDim, ...] | None:
+    """The core dims that a jaxtyping shape names, or None where `...` is not in front.
+
+    A leading `...` or `*batch` stands for batch dims. `_`, `#n`, `?n` and `n+1` are dims of which
+    nothing can be checked across arguments. With `owner`, names are that value's own.
+
+    >>> [str(dim) for dim in core_dims("*batch 3 n _ #k n+1 cols=4")]
+    ['3', 'n', '_', '_', '_', '4']
+    """
+    words = text.split()
+    if words and is_batch(words[0]):
+        words = words[1:]
+    if any(is_batch(word) for word in words):
+        return None
+    return tuple(_dim(word, owner) for word in words)
+
+
+def _dim(word: str, owner: str) -> CoreDim:
+    if word[0] in "#?_":
+        return CoreDim()
+    if word.count("=") == 1:
+        word = word.split("=")[1]
+    if word.isidentifier() and MANY in owner:
+        return CoreDim()
+    if word.isidentifier():
+        return CoreDim(f"{owner}.{word}" if owner else word)
+    return CoreDim(size=int(word)) if word.isdigit() else CoreDim()
+
+
+def read_jaxtyped(annotation: Any, owner: str) -> Shaped | None:
+    """What a jaxtyping array tells, or None where its number of dims is open."""
+    dims = core_dims(annotation.dim_str, owner)
+    if dims is None:
+        return None
+    dtypes: Any = annotation.dtypes
+    dtypes = tuple(dtypes) if isinstance(dtypes, (tuple, list)) else ()
+    if dtypes == (KEY_DTYPE,) and not dims:
+        return Shaped(Key(), dtypes)
+    return Shaped(Core(len(dims), dims), dtypes)
+
+
+def is_numpy_array(annotation: Any) -> bool:
+    """Whether an annotation is `np.ndarray[shape, dtype]`."""
+    return typing.get_origin(annotation) is np.ndarray
+
+
+def read_numpy(annotation: Any) -> Shaped | None:
+    """What `np.ndarray[tuple[int, int], np.dtype[...]]` tells, or None for any number of dims."""
+    shape, *rest = typing.get_args(annotation)
+    sizes = typing.get_args(shape)
+    if typing.get_origin(shape) is not tuple or Ellipsis in sizes:
+        return None
+    dims = tuple(CoreDim(size=_literal(size)) for size in sizes)
+    scalar = typing.get_args(rest[0]) if rest else ()
+    kind = scalar[0] if scalar else Any
+    return Shaped(Core(len(dims), dims), _dtypes(kind))
+
+
+def _literal(size: Any) -> int | None:
+    values = typing.get_args(size) if typing.get_origin(size) is typing.Literal else ()
+    return values[0] if len(values) == 1 and isinstance(values[0], int) else None
+
+
+def _dtypes(kind: Any) -> tuple[str, ...]:
+    """The names of the dtypes under a NumPy scalar type."""
+    if not isinstance(kind, type) or not issubclass(kind, np.generic):
+        return ()
+    names = (np.dtype(scalar).name for scalar in np.sctypeDict.values() if issubclass(scalar, kind))
+    return tuple(sorted(set(names)))
+
+
+def shown(annotation: Any) -> str:
+    """An annotation as it was written, about.
+
+    >>> shown(dict[str, int | None])
+    'dict[str, int | None]'
+    """
+    if is_jaxtyped(annotation):
+        array = getattr(annotation.array_type, "__name__", repr(annotation.array_type))
+        return f"{annotation.dtype.__name__}[{array.split('.')[-1]}, {annotation.dim_str!r}]"
+    if is_pytree(annotation):
+        leaf = getattr(annotation, "leaftype", None)
+        return "PyTree" if leaf is None else f"PyTree[{shown(leaf)}]"
+    if annotation is None or annotation is type(None):
+        return "None"
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return " | ".join(shown(argument) for argument in arguments)
+    if isinstance(annotation, type) and not arguments:
+        return annotation.__qualname__.split(".")[-1]
+    if isinstance(annotation, types.GenericAlias):
+        return f"{annotation.__origin__.__name__}[{', '.join(map(shown, arguments))}]"
+    return repr(annotation).replace("typing.", "")

@@ -1,0 +1,298 @@
+"""A whole declaration: each parameter with its rank tree, and the options."""
+
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+from autovmap._spec.annotations import unread_parameters
+from autovmap._spec.extent import NO_EXTENT, Extent
+from autovmap._spec.gufunc import Gufunc
+from autovmap._spec.operands import lone_signature, operands
+from autovmap._spec.options import DEFAULTS, FRONT, Options, read_options
+from autovmap._spec.ranks import (
+    UNMAPPED,
+    ByName,
+    ByValue,
+    OneLevel,
+    Tree,
+    is_mapped,
+    read_rank,
+)
+from autovmap.errors import SpecError
+
+POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
+POSITIONAL_OR_KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD
+VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
+VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: its rank tree, and where the batch dims of its leaves sit."""
+
+    name: str
+    kind: Any
+    rank: Tree = UNMAPPED
+    positions: Tree = FRONT
+
+    def rank_of(self, keyword: Hashable) -> Tree:
+        """The rank tree of one value: of `**kwargs` by keyword, of `*args` the i-th."""
+        return self._of(keyword, self.rank, UNMAPPED)
+
+    def positions_of(self, keyword: Hashable) -> Tree:
+        """The same for the positions of the batch dims."""
+        return self._of(keyword, self.positions, FRONT)
+
+    def _of(self, keyword: Hashable, tree: Tree, missing: Tree) -> Tree:
+        if self.kind is VAR_KEYWORD and isinstance(tree, ByName):
+            return dict(tree.children).get(keyword, missing)
+        if isinstance(tree, ByValue):
+            at = cast("int", keyword)
+            return tree.children[at] if at < len(tree.children) else tree.further
+        return tree
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the decorator was told, checked against the function's parameters."""
+
+    function: str
+    parameters: tuple[Parameter, ...]
+    options: Options
+    extent: Extent = NO_EXTENT
+    looped: bool = False
+    signature: Gufunc | None = None
+    lifted: bool = False
+    """Whether the function is a transformed one, of whose outputs the signature does not tell."""
+    numpy_calls: bool = False
+    unread: tuple[str, ...] = ()
+    """Parameters whose ranks stand in annotations that are still to be read."""
+
+    @property
+    def plainly_run(self) -> bool:
+        """Whether a call is one nest of vmaps, known from its plan alone."""
+        return self.options.stretch_outputs and not self.looped
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter that takes this keyword: the one of its name, or `**kwargs`."""
+        for parameter in self.parameters:
+            if parameter.name == name and parameter.kind in (POSITIONAL_OR_KEYWORD, KEYWORD_ONLY):
+                return parameter
+        last = self.parameters[-1] if self.parameters else None
+        return last if last is not None and last.kind is VAR_KEYWORD else None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a user wrote, before it met a function."""
+
+    positional: tuple[Any, ...] = ()
+    named: Mapping[str, Any] | None = None
+    """Ranks, and options where the function has no parameter of that name."""
+    ranks: Mapping[str, Any] | None = None
+    """The way out where a parameter bears an option's name."""
+    options: Mapping[str, Any] | None = None
+    """Options that a caller gave in place of the author's."""
+    excluded: frozenset[int | str] = frozenset()
+    """Parameters that a signature leaves out, by index or by name."""
+    annotated: bool = False
+    """Whether the other ranks stand in the annotations."""
+    extent: Extent = NO_EXTENT
+    looped: bool = False
+    lifted: bool = False
+    numpy_calls: bool = False
+    """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
+    a default that is left out is the function's own."""
+
+
+def read_spec(
+    declared: Declaration,
+    signature: inspect.Signature,
+    function: str,
+    one_level: OneLevel,
+    skip_first: bool = False,
+) -> Spec:
+    """Match a declaration with a signature; every mistake that needs no argument is found here.
+
+    `skip_first` leaves the first parameter (a method's `self`) out of the positional ranks.
+    """
+    parameters = list(signature.parameters.values())
+    options = {**_options(declared, signature, function), **(declared.options or {})}
+    ranks = _named_ranks(declared, signature, function)
+    skipped = parameters[0].name if skip_first and parameters else ""
+    gufunc = lone_signature(declared.positional, function)
+    if gufunc is not None:
+        declared = replace(declared, positional=())
+    for name, raw in _positional(declared, parameters[skip_first:], function, skipped):
+        if name in ranks:
+            raise SpecError(f"{function}(): parameter {name!r} is ranked by position and by name")
+        ranks[name] = raw
+    checked = read_options(options, function, one_level)
+    trees = {
+        name: read_rank(raw, f"{function}(): base rank {name}", one_level)
+        for name, raw in ranks.items()
+    }
+    if gufunc is not None:
+        trees |= operands(gufunc, parameters[skip_first:], trees, declared.excluded, function)
+    mapped = [p.name for p in parameters[skip_first:]]
+    positions = _positions(checked, parameters, mapped, function)
+    read = tuple(
+        Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED), positions(p.name))
+        for p in parameters
+    )
+    unread: tuple[str, ...] = ()
+    if declared.annotated:
+        unread = unread_parameters(parameters[skip_first:], trees, function)
+    spec = Spec(
+        function,
+        read,
+        checked,
+        declared.extent,
+        declared.looped,
+        gufunc,
+        declared.lifted,
+        declared.numpy_calls,
+        unread,
+    )
+    check_extent(spec)
+    return spec
+
+
+def check_extent(spec: Spec) -> None:
+    """Refuse groups that name no ranked parameter, or one twice; a loop over a named axis."""
+    ranked = [p.name for p in spec.parameters if is_mapped(p.rank) or p.name in spec.unread]
+    seen: set[str] = set()
+    for name in (name for group in spec.extent.groups for name in group):
+        if name not in ranked:
+            raise SpecError(
+                f"{spec.function}.outer(): {name!r} is no ranked parameter; these are: "
+                f"{', '.join(ranked) or 'none'}"
+            )
+        if name in seen:
+            raise SpecError(f"{spec.function}.outer(): {name!r} stands in two places")
+        seen.add(name)
+    if spec.looped and spec.options.axis_name:
+        raise SpecError(
+            f"{spec.function}.loop(): axis_name={spec.options.axis_name!r} names a batch axis, and "
+            f"in a loop a collective over it would see one example; call it without .loop()"
+        )
+
+
+Pairs: TypeAlias = list[tuple[str, Any]]
+
+
+def _options(
+    declared: Declaration, signature: inspect.Signature, function: str
+) -> Mapping[str, Any]:
+    """The options among the keywords; one that could as well be a rank is refused."""
+    given = {k: v for k, v in (declared.named or {}).items() if k in DEFAULTS}
+    for name, value in given.items():
+        if name in signature.parameters and declared.ranks is None:
+            raise SpecError(
+                f"{function}(): {name}={value!r} may be the option {name!r} or the base rank of "
+                f"the parameter {name!r}; give the ranks of such parameters as "
+                f"ranks={{{name!r}: ...}} (ranks={{}} says that {name}= is the option)"
+            )
+    return given
+
+
+def _named_ranks(
+    declared: Declaration, signature: inspect.Signature, function: str
+) -> dict[str, Any]:
+    ranks = {k: v for k, v in (declared.named or {}).items() if k not in DEFAULTS}
+    extra = declared.ranks
+    if extra is not None and not isinstance(cast("object", extra), Mapping):
+        way_out = " or, for a parameter named ranks, ranks={'ranks': ...}"
+        raise SpecError(
+            f"{function}(): ranks is {extra!r}; it is a mapping from parameter names to ranks"
+            + (way_out if "ranks" in signature.parameters else "")
+        )
+    for name, raw in (extra or {}).items():
+        if name in ranks:
+            raise SpecError(f"{function}(): parameter {name!r} is ranked twice")
+        ranks[name] = raw
+    for name in ranks:
+        if name not in signature.parameters:
+            raise SpecError(_unknown(name, signature.parameters.values(), function))
+    return ranks
+
+
+def _unknown(name: str, parameters: Iterable[inspect.Parameter], function: str) -> str:
+    listed = list(parameters)
+    message = f"{function}() has no parameter {name!r}; its parameters are: "
+    message += ", ".join(p.name for p in listed) or "none"
+    for p in listed:
+        if p.kind is VAR_KEYWORD:
+            message += f" (a keyword that **{p.name} takes is ranked by {p.name}={{{name!r}: ...}})"
+    return message
+
+
+def _positional(
+    declared: Declaration, parameters: Sequence[inspect.Parameter], function: str, skipped: str
+) -> Pairs:
+    ranks = declared.positional
+    by_position = [p for p in parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    if len(ranks) > len(by_position):
+        raise SpecError(_too_many(len(ranks), by_position, function, skipped))
+    for raw in ranks:
+        if isinstance(raw, Mapping):
+            _refuse_parameters_as_keys(cast("Mapping[Any, Any]", raw), parameters, function)
+    return [(p.name, raw) for p, raw in zip(by_position, ranks, strict=False)]
+
+
+def _too_many(
+    given: int, parameters: Sequence[inspect.Parameter], function: str, skipped: str
+) -> str:
+    names = ", ".join(p.name for p in parameters) or "none"
+    plural = "" if len(parameters) == 1 else "s"
+    message = f"{function}(): {given} ranks by position for {len(parameters)} positional"
+    message += f" parameter{plural} ({names})"
+    if parameters and parameters[-1].kind is VAR_POSITIONAL:
+        message += f"; one rank covers every value of *{parameters[-1].name}"
+    if skipped:
+        message += f"; {skipped} is left out by position, and is ranked by name: {skipped}=..."
+    return message
+
+
+def _refuse_parameters_as_keys(
+    raw: Mapping[Any, Any], parameters: Sequence[inspect.Parameter], function: str
+) -> None:
+    if raw and set(raw) <= {p.name for p in parameters}:
+        shown = ", ".join(f"{key}={value!r}" for key, value in raw.items())
+        raise SpecError(
+            f"{function}(): a dict given by position ranks the keys of one argument, but all of "
+            f"its keys are parameters of {function}; did you mean auto_vmap(**...), that is "
+            f"auto_vmap({shown})?"
+        )
+
+
+def _positions(
+    options: Options,
+    parameters: Sequence[inspect.Parameter],
+    order: Sequence[str],
+    function: str,
+) -> Callable[[str], Tree]:
+    """Where each parameter's batch dims sit, from `in_axes` in any of its forms."""
+    axes = options.in_axes
+    if isinstance(axes, tuple):
+        if len(axes) > len(order):
+            raise SpecError(
+                f"{function}(): in_axes has {len(axes)} entries for {len(order)} parameters "
+                f"({', '.join(order)})"
+            )
+        by_name = dict(zip(order, axes, strict=False))
+    elif isinstance(axes, ByName):
+        by_name = {str(name): tree for name, tree in axes.children}
+        for name in by_name:
+            if name not in {p.name for p in parameters}:
+                raise SpecError("in_axes: " + _unknown(name, parameters, function))
+    else:
+        return lambda _: axes
+    return lambda name: by_name.get(name, FRONT)
+
+
+def has_ranks(spec: Spec) -> bool:
+    """Whether any parameter can be mapped."""
+    return any(is_mapped(parameter.rank) for parameter in spec.parameters)

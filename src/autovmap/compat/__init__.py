@@ -1,0 +1,1 @@
+"""The interfaces of other systems over autovmap's own, a module each."""

@@ -1,0 +1,73 @@
+"""`vectorize`: each argument's core dims are said by a signature, or it is a scalar."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
+
+from autovmap._api import AutoVmapped
+from autovmap._callable import is_method
+from autovmap._declare import decorated
+from autovmap._spec.gufunc import read_gufunc
+from autovmap._spec.ranks import UNMAPPED, ByValue, Core, Tree
+from autovmap._spec.spec import Declaration
+from autovmap.errors import SpecError
+
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+ANYTHING = inspect.Signature(
+    [
+        inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+        inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
+    ]
+)
+
+
+def vectorized(
+    function: Callable[..., Any], excluded: Collection[int | str], signature: str | None
+) -> Any:
+    """`function` over batches, under `vectorize`'s way of saying the core dims."""
+    if not callable(function) and not isinstance(cast("object", function), classmethod):
+        raise SpecError(f"vectorize takes a callable, but got {function!r}")
+    if not all(isinstance(cast("object", one), (int, str)) for one in excluded):
+        raise SpecError(
+            f"vectorize can only exclude integer or string arguments, but excluded={excluded!r}"
+        )
+    if any(isinstance(one, int) and one < 0 for one in excluded):
+        raise SpecError(f"excluded={excluded!r} contains negative numbers")
+    wrapper = isinstance(function, (classmethod, staticmethod))
+    inner: Callable[..., Any] = cast("Any", function).__func__ if wrapper else function
+    readable = True
+    try:
+        found = inspect.signature(inner)
+    except (TypeError, ValueError):
+        found, readable = ANYTHING, False
+    skip_first = isinstance(function, classmethod) or (not wrapper and is_method(inner, found))
+    left_out = _beyond_self(excluded) if skip_first else frozenset(excluded)
+    if signature is None:
+        declared = Declaration(ranks=_scalars(found, left_out, skip_first), numpy_calls=True)
+    else:
+        if not isinstance(cast("object", signature), str):
+            raise SpecError(f"not a valid gufunc signature: {signature!r} is no string")
+        read_gufunc(signature)
+        declared = Declaration((signature,), excluded=left_out, numpy_calls=True)
+    return decorated(function, declared) if readable else AutoVmapped(inner, declared, found)
+
+
+def _beyond_self(excluded: Collection[int | str]) -> frozenset[int | str]:
+    """Indices that count `self`, as the originals' do, as indices that leave it out."""
+    return frozenset(one - 1 if isinstance(one, int) else one for one in excluded if one != 0)
+
+
+def _scalars(
+    signature: inspect.Signature, excluded: frozenset[int | str], skip_first: bool
+) -> Mapping[str, Tree]:
+    """Rank 0 for every parameter that is not excluded, by its index or by its name."""
+    ranks: dict[str, Tree] = {}
+    for i, parameter in enumerate(list(signature.parameters.values())[skip_first:]):
+        if parameter.name in excluded or (parameter.kind in POSITIONAL and i in excluded):
+            continue
+        ranks[parameter.name] = Core(0)
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            last = max((j for j in excluded if isinstance(j, int)), default=i - 1)
+            unmapped = [UNMAPPED if j in excluded else Core(0) for j in range(i, last + 1)]
+            ranks[parameter.name] = ByValue(tuple(unmapped), Core(0))
+    return ranks

@@ -1,0 +1,77 @@
+"""What the two `vmap` interfaces share: `in_axes` and the like become a spec and options."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from autovmap._api import AutoVmapped
+from autovmap._spec.extent import Extent
+from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
+from autovmap._spec.spec import Declaration
+from autovmap._tree import one_level
+from autovmap.errors import SpecError
+
+SIGNATURE = inspect.Signature(
+    [
+        inspect.Parameter("args", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("kwargs", inspect.Parameter.POSITIONAL_ONLY),
+    ]
+)
+
+
+def one_axis(
+    function: Callable[..., Any],
+    in_axes: Any,
+    *,
+    option: str,
+    keywords: Tree,
+    unmapped: Tree = UNMAPPED,
+    options: Mapping[str, Any],
+    size: int | None = None,
+) -> Callable[..., Any]:
+    """`function` mapped over one axis of each argument.
+
+    Args:
+        function: the function to map.
+        in_axes: an int or None for all arguments, or a tuple or list with an entry for each; an
+            entry is an int, None, or a pytree prefix of the argument.
+        option: what the caller calls `in_axes`, for messages.
+        keywords: how keyword arguments are mapped.
+        unmapped: what None in `in_axes` stands for.
+        options: options of `auto_vmap`.
+        size: the size of the mapped axis, given up front.
+    """
+    if not callable(function):
+        raise SpecError(f"vmap maps a callable, but got {function!r}")
+    raw = tuple(in_axes) if isinstance(in_axes, list) else in_axes
+    if not (raw is None or isinstance(raw, (int, tuple))):
+        raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
+    ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}
+    extent = Extent(size=size, required=True)
+    declared = Declaration(named=options, ranks=ranks, extent=extent)
+    mapped = AutoVmapped(_Spread(function), declared, SIGNATURE, function)
+
+    @functools.wraps(function)
+    def vmapped(*args: Any, **kwargs: Any) -> Any:
+        return mapped(args, kwargs)
+
+    def plan(*args: Any, **kwargs: Any) -> Any:
+        return mapped.plan(args, kwargs)
+
+    cast("Any", vmapped).plan = plan
+    return vmapped
+
+
+class _Spread:
+    """A function of all arguments as one tuple and one dict, as their axes are said of these."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> Any:
+        return self.function(*args, **kwargs)
+
+
+KEYWORDS_MAPPED = OneBatch(0)
+KEYS_COUNTED = OneBatch(None)

@@ -1,0 +1,171 @@
+"""What a plan holds, and that making one runs nothing."""
+
+import pickle
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from autovmap import AutoVmapError, BatchShapeError, Plan, SpecError, auto_vmap, named_vmap
+from explain.gallery import GALLERY, broadcast, f32
+
+
+def raises_when_called(*args: Any) -> Any:
+    raise AssertionError("the function was called")
+
+
+def deleted(*shape: int) -> jax.Array:
+    array = jnp.ones(shape)
+    array.delete()
+    return array
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """A plan of deleted arrays, for a function that may not be called."""
+    function = auto_vmap(s=0, v=1, m=2)(lambda s, v, m, rest: raises_when_called())
+    return function.plan(2.0, deleted(7, 1, 3), deleted(7, 5, 3, 3), {"w": deleted(7, 5)})
+
+
+def test_no_function_is_called_and_no_buffer_read(plan: Plan) -> None:
+    assert plan.batch_shape == (7, 5)
+    assert "rest['w'] float32[7,5] begins with the batch shape" in str(plan)
+    assert plan.svg()
+    assert plan._repr_html_()
+    assert "def call(f, s, v, m, rest)" in plan.code()
+
+
+def test_it_compiles_and_traces_nothing(plan: Plan) -> None:
+    with jax.transfer_guard("disallow"), jax.checking_leaks():
+        function = auto_vmap(v=1)(lambda v: raises_when_called())
+        assert str(function.plan(f32(4, 3)))
+
+
+def test_tracers() -> None:
+    seen: list[Plan] = []
+
+    @jax.jit
+    def outer(x: Any) -> Any:
+        seen.append(auto_vmap(x=1)(lambda x: x).plan(x))
+        return x
+
+    outer(jnp.ones((4, 3)))
+    assert seen[0].batch_shape == (4,)
+    assert "float32[4,3]" in str(seen[0])
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_it_is_a_value(name: str) -> None:
+    one, other = GALLERY[name](), GALLERY[name]()
+    if name != "symbolic":  # sizes of two scopes are not equal
+        assert one == other
+        assert len({one, other}) == 1
+        assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(AttributeError, match="cannot assign"):
+        one.batch_shape = ()
+
+
+def test_args() -> None:
+    s, v, m = broadcast().args
+    assert (s.path, s.shape, s.batch, s.core, s.missing) == ("s", (), (), (), (-2, -1))
+    assert (v.batch, v.core, v.stretched, v.missing) == ((7, 1), (3,), (-1,), ())
+    assert (m.dtype, m.rank, m.stretched, m.missing) == ("float32", 2, (), ())
+
+
+def test_steps() -> None:
+    assert broadcast().steps == ("squeezed first: v dim 1",)
+    assert GALLERY["shared_key"]().steps == ("key rng: one key for 12 examples",)
+    looped = auto_vmap(x=1)(lambda x: x).loop().plan(f32(4, 3))
+    assert any(step.startswith("loop: ") for step in looped.steps)
+
+
+def test_outputs() -> None:
+    outputs = GALLERY["kept_at_one"]().outputs
+    assert outputs is not None
+    assert [output.path for output in outputs] == [f"result[{i}]" for i in range(4)]
+    assert [output.shape for output in outputs] == [(4, 1), (1, 3), (4, 3), ()]
+    assert [output.array for output in outputs] == [True, True, True, False]
+
+
+def test_outputs_of_a_function_with_a_parameter_called_outputs() -> None:
+    function = auto_vmap(outputs=1)(lambda outputs: outputs.sum())
+    assert function.plan(outputs=f32(4, 3)).batch_shape == (4,)
+    outputs = function.plan_with_outputs(outputs=f32(4, 3)).outputs
+    assert outputs is not None
+    assert outputs[0].shape == (4,)
+
+
+def test_outputs_of_a_bound_method_and_of_shapes_without_a_rank() -> None:
+    class Line:
+        @auto_vmap(x=1)
+        def at(self, x: Any, w: Any) -> Any:
+            return jnp.outer(x, w)
+
+    outputs = Line().at.plan_with_outputs(f32(4, 3), f32(2)).outputs
+    assert outputs is not None
+    assert outputs[0].shape == (4, 3, 2)
+
+
+def test_it_fails_as_the_call_does() -> None:
+    function = auto_vmap(a=1, b=1)(lambda a, b: a)
+    for call in (function, function.plan, function.plan_with_outputs):
+        with pytest.raises(BatchShapeError, match="batch axis -1 has size 4 in a and size 5 in b"):
+            call(jnp.ones((4, 3)), np.ones((5, 3)))
+
+
+class TestConflict:
+    """The table above the cause."""
+
+    def raised(self, *shapes: tuple[int, ...]) -> BatchShapeError:
+        names = [f"p{i}" for i in range(len(shapes))]
+        function = eval(f"lambda {', '.join(names)}: p0")
+        decorated = auto_vmap(ranks=dict.fromkeys(names, 1))(function)
+        with pytest.raises(BatchShapeError, match="do not broadcast") as caught:
+            decorated(*map(jnp.ones, shapes))
+        return caught.value
+
+    def test_the_column_is_marked(self) -> None:
+        error = self.raised((7, 4, 3), (5, 3), (1, 1, 3), (3,))
+        assert error.axis == -1
+        assert [leaf.path for leaf in error.leaves] == ["p0", "p1", "p2", "p3"]
+        assert str(error).splitlines()[:8] == [
+            "<lambda>(): batch shapes do not broadcast",
+            "  argument  array           -2  -1 | core",
+            "  p0        float32[7,4,3]   7   4 | 3",
+            "  p1        float32[5,3]     .   5 | 3",
+            "  p2        float32[1,1,3]   1*  1*| 3",
+            "  p3        float32[3]       .   . | 3",
+            "                                 ^ sizes differ",
+            "<lambda>(): batch axis -1 has size 4 in p0 and size 5 in p1; along a batch axis sizes "
+            "must be equal, 1 or missing",
+        ]
+
+    def test_of_many_leaves_those_at_odds_are_shown(self) -> None:
+        error = self.raised(*[(4, 3)] * 10, *[(3,)] * 10, (5, 3))
+        lines = str(error).splitlines()
+        assert [line.split()[0] for line in lines[2:4]] == ["p0", "p20"]
+        assert lines[5] == "  ... and 19 leaves more"
+
+    def test_it_pickles(self) -> None:
+        error = self.raised((4, 3), (5, 3))
+        loaded = pickle.loads(pickle.dumps(error))
+        assert (str(loaded), loaded.axis) == (str(error), error.axis)
+        assert isinstance(error, AutoVmapError)
+
+
+def test_code_that_depends_on_the_result() -> None:
+    function = auto_vmap(x=0, stretch_outputs=False)(lambda x: (x, 1.0))
+    with pytest.raises(SpecError, match=r"plan_with_outputs\(\.\.\.\)\.code\(\)"):
+        function.plan(f32(4)).code()
+    assert "table" in function.plan(f32(4))._repr_html_()
+
+
+def test_a_pattern_has_no_outputs_and_no_code_yet() -> None:
+    function = named_vmap("a [b] -> a")(lambda x: x.sum())
+    with pytest.raises(SpecError, match=r"knows no outputs; their shapes are jax\.eval_shape"):
+        function.plan_with_outputs(f32(4, 3))
+    with pytest.raises(SpecError, match="so it has no code"):
+        function.plan(f32(4, 3)).code()
+    assert "batch shape (4,)" in function.plan(f32(4, 3))._repr_html_()

@@ -1,0 +1,1 @@
+"""Functions of third-party libraries, decorated, against a plain Python loop."""
