@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
@@ -67,9 +67,13 @@ def examined(signature: str, shapes: Sequence[Shape], new: Sizes | None = None) 
 
 @st.composite
 def signatures_and_shapes(draw: st.DrawFn) -> tuple[str, Any]:
-    """A signature with one output, and what hypothesis finds for it."""
+    """A signature with one output, and what hypothesis finds for it.
+
+    Of several optional dims of one operand hypothesis drops any, NumPy the leftmost.
+    """
     signature = a_signature(random.Random(draw(st.integers(0, 400))), outputs=1)
     signature = re.sub(r"(\d)\?", r"\1", signature)  # hypothesis knows no optional fixed sizes
+    assume(all(operand.count("?") < 2 for operand in signature.split(")")))
     found = mutually_broadcastable_shapes(signature=signature, max_dims=2, min_side=0, max_side=2)
     return signature, draw(found)
 
