@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import sys
 
 import equinox as eqx
 import jax
@@ -184,7 +185,8 @@ def test_methods(name, shape):
     bound = getattr(Plain(), name)
     assert bound(jnp.ones((5, 3))).shape == shape
     assert bound.ranks == {"x": 1}
-    assert bound.plan(jnp.ones((5, 3))).batch_shape == (5,)
+    if name != "below_class" or sys.version_info < (3, 13):  # there it has the call alone
+        assert bound.plan(jnp.ones((5, 3))).batch_shape == (5,)
     assert infer_ranks(bound) == {"x": 1}
 
 

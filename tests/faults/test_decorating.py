@@ -2,6 +2,7 @@
 
 import builtins
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -224,4 +225,5 @@ def test_08_above_and_below(owner_kind: Any, above: bool) -> None:
     owner = type("Owner", (), {"total": decorated})
     for holder in (owner, owner()):
         assert holder.total(jnp.ones((4, 3))).shape == (4,)
-        assert holder.total.plan(jnp.ones((4, 3))).batch_shape == (4,)
+        if above or owner_kind is staticmethod or sys.version_info < (3, 13):
+            assert holder.total.plan(jnp.ones((4, 3))).batch_shape == (4,)
