@@ -2,15 +2,15 @@
 
 import functools
 import inspect
-import sys
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
     Generic,
+    Literal,
     ParamSpec,
     Self,
     TypeVar,
@@ -28,13 +28,17 @@ from autovmap._apply.keys import fold_keys
 from autovmap._apply.loop import run_loop
 from autovmap._apply.naming import naming
 from autovmap._apply.nest import Body, make_nest, run
+from autovmap._apply.parts import WHOLE, Parts, run_parts
 from autovmap._bind import Binder, Call
 from autovmap._bound import BoundAutoVmapped
 from autovmap._cache import BoundedCache
-from autovmap._callable import adopt, is_method, show_annotations, shown_name, takes_first
+from autovmap._callable import adopt, by_name, is_method, show_annotations, shown_name, takes_first
 from autovmap._explain.conflict import draw_conflict
 from autovmap._explain.plan import Plan
+from autovmap._explain.steps import steps
 from autovmap._explain.table import note
+from autovmap._jit import Jitted, make_jitted, told_of
+from autovmap._kept import BucketStats, Kept, current_mesh, sharded_axes
 from autovmap._placing import placing
 from autovmap._plan.plan import PlanData
 from autovmap._showing import calling, outputs_of, result_shapes
@@ -51,6 +55,7 @@ from autovmap._spec.spec import (
     Spec,
     read_spec,
 )
+from autovmap._spec.ways import PLAIN, read_bucket, read_chunk, read_shard, refuse_jit
 from autovmap._tree import one_level
 from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
 
@@ -113,6 +118,9 @@ class AutoVmapped(Generic[P, R]):
         self._told: Spec = read_spec(self._declared, self._signature, name, one_level, skip_first)
         self._groups, self._place = placing(self._told)
         self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
+        self._jitted: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
+        self._plainly_run = self._told.plainly_run
+        self._ways = self._told.ways
         show_annotations(self, self._told, self._signature, self._named_by)
 
     @functools.cached_property
@@ -129,17 +137,49 @@ class AutoVmapped(Generic[P, R]):
         first = next(iter(self._signature.parameters), "")
         return Binder(self._spec, self._signature, self._skip_first and first == "cls")
 
+    @functools.cached_property
+    def _kept(self) -> Kept:
+        """The programs that a way of running keeps."""
+        static = told_of(self, None, None, partition=True).static
+        return Kept(self.run_traced, self._spec, static, self._groups, self._place)
+
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example of a batch at once."""
+        call = self._bind(args, kwargs)
+        if self._ways.compiled:
+            return self._kept.run(call, args, kwargs)
+        return self._run_call(call)
+
+    def run_traced(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parts: Parts | None = None,
+        state: Any = (),
+    ) -> Any:
+        """What a compiled program does of a call, inside its trace.
+
+        Ways that keep a program of their own run here what stands in it.
+        """
+        call = self._bind(args, kwargs)
+        if parts is None and self._ways.compiled:
+            parts = self._kept.decide(call, args, kwargs)
+        return self._run_call(call, parts or WHOLE, state)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: bool = True) -> Call:
+        """Bind and plan a call: see `Binder.bind`."""
         try:
-            call = self._binder.bind(args, kwargs)
+            call = self._binder.bind(args, kwargs, run=run)
         except BatchShapeError as error:
             draw_conflict(error, self._spec.function)
             raise
+        if call.planned.plan.promotion is not None:
+            _rank_promotion(call.planned.plan.promotion)
+        return call
+
+    def _run_call(self, call: Call, parts: Parts = WHOLE, state: Any = ()) -> Any:
         planned = call.planned
         plan = planned.plan
-        if plan.promotion is not None:
-            _rank_promotion(plan.promotion)
         if planned.nest is None:
             planned.nest = make_nest(plan, self._groups)
         arrays = call.arrays()
@@ -147,22 +187,31 @@ class AutoVmapped(Generic[P, R]):
         try:
             with naming(plan):
                 keyed = fold_keys(plan, arrays)
-                if self._spec.plainly_run:
+                if self._plainly_run:
                     return run(plan, planned.nest, body, keyed, self._groups, self._place)
-                return self._run_otherwise(plan, body, keyed)
+                return self._run_otherwise(plan, body, keyed, parts, state)
         except Exception as error:
             explained = self._explained(error, call, body, arrays)
             if explained is error:
                 raise
             raise explained from error
 
-    def _run_otherwise(self, plan: PlanData, body: Body, arrays: Sequence[Any]) -> Any:
-        """Run a plan in a loop, or with outputs that are not stretched."""
+    def _run_otherwise(
+        self,
+        plan: PlanData,
+        body: Body,
+        arrays: Sequence[Any],
+        parts: Parts = WHOLE,
+        state: Any = (),
+    ) -> Any:
+        """Run a plan in a loop or in parts, or with outputs that are not stretched."""
         groups, place = self._groups, self._place
         if not self._spec.options.stretch_outputs:
             groups, place = shorten(plan, body, arrays, groups, place)
-        if self._spec.looped:
+        if self._ways.looped:
             return run_loop(plan, body, arrays, groups, place)
+        if self._ways.compiled:
+            return run_parts(plan, parts, body, arrays, groups, place, state)
         return run(plan, make_nest(plan, groups), body, arrays, groups, place)
 
     def _explained(
@@ -218,8 +267,8 @@ class AutoVmapped(Generic[P, R]):
         Raises:
             AutoVmapError: what a call with these arguments would raise before it runs.
         """
-        call = self._bind_shapes(args, kwargs)
-        return Plan.of(call.planned.plan, calling(self._spec, call))
+        call = self._bind(args, kwargs, run=False)
+        return Plan.of(call.planned.plan, calling(self._spec, call, self._steps(call)))
 
     def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
         """The plan with the result's shapes, for which the function is traced, but not run.
@@ -230,21 +279,20 @@ class AutoVmapped(Generic[P, R]):
         >>> plan.outputs[0].shape
         (5, 1, 3, 4)
         """
-        call = self._bind_shapes(args, kwargs)
+        call = self._bind(args, kwargs, run=False)
         result = result_shapes(self._run_shapes, call)
         outputs = outputs_of(call.planned.plan, self._spec, result, self._groups, self._place)
-        return Plan.of(call.planned.plan, calling(self._spec, call), outputs)
+        return Plan.of(call.planned.plan, calling(self._spec, call, self._steps(call)), outputs)
 
-    def _bind_shapes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Bind for a plan: see `Binder.bind`."""
-        try:
-            call = self._binder.bind(args, kwargs, run=False)
-        except BatchShapeError as error:
-            draw_conflict(error, self._spec.function)
-            raise
-        if call.planned.plan.promotion is not None:
-            _rank_promotion(call.planned.plan.promotion)
-        return call
+    def _steps(self, call: Call) -> tuple[str, ...]:
+        """What the way of running adds to a plan, in words."""
+        if self._ways == PLAIN:
+            return ()
+        size = self._kept.known_size(call.planned.plan) if self._ways.compiled else None
+        mesh = None
+        if self._ways.shard is not None:
+            mesh = dict(current_mesh(self._ways.shard.mesh, self._spec.function).shape)
+        return steps(call.planned.plan, self._ways, size, sharded_axes(call), mesh)
 
     def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
         """What a call does, on tracers of its shapes."""
@@ -366,7 +414,197 @@ class AutoVmapped(Generic[P, R]):
         2.0
         Array([-1., -2.], dtype=float32)
         """
-        return self._variant(("loop",), replace(self._declared, looped=True))
+        return self._another_way(looped=True)
+
+    def _another_way(self, **said: Any) -> "AutoVmapped[P, R]":
+        """The same function, run in another way too; a way that is said again replaces itself."""
+        ways = replace(self._ways, **said)
+        return self._variant(("ways", ways), replace(self._declared, ways=ways))
+
+    def jit(
+        self,
+        *,
+        static_argnames: str | Sequence[str] | None = None,
+        donate_argnames: str | Sequence[str] | None = None,
+        partition: bool = False,
+    ) -> Jitted[P, R]:
+        """The same compiled: its call is `jax.jit`'s own, and planned while it traces.
+
+        Ranked arguments are traced. An argument without a rank is static if its parameter's
+        annotation or default says so (a bool, int, str, enum, type or callable). Made once for
+        each set of options, and kept.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def norm(x, ord: int = 2):
+        ...     return jnp.linalg.norm(x, ord)
+        >>> norm.jit()(jnp.ones((5, 4)), ord=1)
+        Array([4., 4., 4., 4., 4.], dtype=float32)
+        >>> norm.jit() is norm.jit()
+        True
+
+        Args:
+            static_argnames: the static parameters, in place of those that are guessed.
+            donate_argnames: parameters whose arrays may be overwritten, as `jax.jit` has them.
+            partition: whether arguments without a rank that mix arrays and static data in one
+                tree (an `equinox.nn.MLP`) are taken apart at each call, which costs some time.
+
+        Raises:
+            SpecError: a name is no parameter, or has a base rank and can't be static.
+        """
+        refuse_jit(self._ways, self._spec.function)
+        told = told_of(self, static_argnames, donate_argnames, partition)
+        found = self._jitted.get(told)
+        if found is None:
+            found = self._jitted.keep(told, make_jitted(self, told))
+        return cast("Jitted[P, R]", found)
+
+    def chunk(
+        self,
+        size: int | Literal["auto"] | None = None,
+        *,
+        memory: int | str | None = None,
+        remat: bool = False,
+        progress: bool | Callable[[int, int], Any] = False,
+    ) -> "AutoVmapped[P, R]":
+        """The same with at most `size` examples at once, counted over the whole batch shape.
+
+        A scan in one kept compiled program; the last chunk overlaps the one before where sizes do
+        not divide. In `chunk(1)` nothing is mapped, so `lax.cond` takes one branch.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def total(x):
+        ...     return x.sum()
+        >>> total.chunk(1000)(jnp.ones((2500, 3))).shape
+        (2500,)
+        >>> total.chunk(1000).plan(jnp.ones((2500, 3))).steps
+        ('chunk: 3 chunks of 834 examples (834 of batch axis -1), the last overlapping',)
+
+        Args:
+            size: the most examples at once, or "auto": as many as fit the device's free memory,
+                on a CPU its caches.
+            memory: in place of `size`, the bytes that the program may need beside its arguments
+                and results: an int, or a text such as "2GiB". Decided at the first call.
+            remat: whether a chunk is computed again in the backward pass, to save memory.
+            progress: True for a bar (tqdm), or a function that takes (done, total) in examples.
+
+        Raises:
+            SpecError: a size below 1, or a call that only cutting a named axis would make small
+                enough.
+        """
+        chunk = read_chunk(size, memory, remat, progress, self._spec.function)
+        return self._another_way(chunk=chunk)
+
+    def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
+
+        Programs are compiled for it, but nothing is run.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> pairs = auto_vmap(x=1)(lambda x: jnp.tanh(x[:, None] * x).sum())
+        >>> 1 <= pairs.chunk(memory="1MiB").tune(jnp.ones((5000, 64))) < 5000
+        True
+
+        Args:
+            args: as in a call.
+            kwargs: likewise.
+
+        Returns:
+            The most examples at once, on each device.
+        """
+        if self._ways.chunk is None:
+            raise SpecError(f"{self._spec.function}.tune(): only .chunk(...) has a size to decide")
+        call = self._bind(args, kwargs)
+        return self._kept.decide(call, args, kwargs).examples or 1
+
+    def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
+        """The result chunk by chunk, for results that are too big for the device.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum())
+        >>> for index, out in total.chunk(2).iter(jnp.ones((5, 3))):
+        ...     print(index, out)
+        (slice(0, 2, None),) [3. 3.]
+        (slice(2, 4, None),) [3. 3.]
+        (slice(4, 5, None),) [3.]
+
+        Yields:
+            Where a chunk lies in the batch shape, as slices, and its part of the result.
+        """
+        if self._ways.chunk is None or self._ways.shard is not None:
+            raise SpecError(
+                f"{self._spec.function}.iter(): only .chunk(...) alone gives its result in parts"
+            )
+        return self._kept.iterate(self._bind(args, kwargs), args, kwargs)
+
+    def shard(self, spec: Any, mesh: Any = None) -> "AutoVmapped[P, R]":
+        """The same with batch axes over the axes of a mesh of devices.
+
+        Where a mesh axis divides a batch axis, inputs and results are sharded and nothing is
+        communicated. Where it does not, the result is replicated, by one all-gather for each
+        output leaf.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
+        >>> total = auto_vmap(x=1)(lambda x: x.sum())
+        >>> total.shard("data", mesh=mesh)(jnp.ones((8, 3))).shape
+        (8,)
+
+        Args:
+            spec: a `jax.sharding.PartitionSpec` over the batch shape; a string is for its first
+                axis.
+            mesh: the mesh; without it the one that is set at the call.
+
+        Raises:
+            SpecError: the mesh has no such axis, there is no mesh, or a batch axis is named.
+        """
+        return self._another_way(shard=read_shard(spec, mesh, self._spec.function))
+
+    def bucket(
+        self,
+        sizes: Sequence[int] | Callable[[int], int] | None = None,
+        *,
+        promote: int | None = 8,
+    ) -> "AutoVmapped[P, R]":
+        """The same compiled for padded batch sizes, so that ever-new sizes do not compile anew.
+
+        Arguments are padded on the host by repeating an example, and results are cut there.
+
+        >>> import numpy as np
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
+        >>> [total(np.ones((size, 3), np.float32)).shape for size in (5, 6, 7)]
+        [(5,), (6,), (7,)]
+        >>> total.stats().compilations
+        1
+
+        Args:
+            sizes: the padded sizes, or a function from a size to the padded one; without it,
+                powers of two.
+            promote: how often a batch shape is seen before it gets an exact program; None: never.
+
+        Raises:
+            SpecError: a batch axis is named, or an argument lies on several devices.
+        """
+        if not self._spec.options.stretch_outputs:
+            raise SpecError(
+                f"{self._spec.function}.bucket(): with stretch_outputs=False it is open which "
+                f"dims of a result were padded; call it without .bucket()"
+            )
+        bucket = read_bucket(sizes, promote, self._spec.function)
+        return self._another_way(bucket=bucket)
+
+    def stats(self) -> BucketStats:
+        """What the calls of an `f.bucket()` have come to; see `BucketStats`."""
+        if self._ways.bucket is None:
+            raise SpecError(f"{self._spec.function}.stats(): only .bucket() counts its programs")
+        return self._kept.stats()
 
     @property
     def signature(self) -> str | None:
@@ -416,6 +654,7 @@ class AutoVmapped(Generic[P, R]):
         if stands_here and not self._skip_first and takes_first(self._signature):
             vars(self).pop("_spec", None)
             vars(self).pop("_binder", None)
+            vars(self).pop("_kept", None)
             self._read(skip_first=True)
 
     def __eq__(self, other: object) -> bool:
@@ -439,19 +678,11 @@ class AutoVmapped(Generic[P, R]):
 
     def __reduce__(self) -> Any:
         """By reference where its name leads back to it, as functions are pickled."""
-        if _by_name(self) is self:
+        if by_name(self) is self:
             return self.__qualname__
         own = inspect.signature(self.__wrapped__) == self._signature  # may hold what won't pickle
         parts = (None if own else self._signature, self._named_by, self._skip_first)
         return AutoVmapped, (self.__wrapped__, self._declared, *parts)
-
-
-def _by_name(function: AutoVmapped[Any, Any]) -> Any:
-    """What stands under the function's name in its module."""
-    found: Any = sys.modules.get(function.__module__)
-    for name in function.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return found
 
 
 def _rank_promotion(message: str) -> None:

@@ -2,13 +2,15 @@
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
 
 import jax
 
 from autovmap._callable import BoundTransform
 from autovmap._explain.plan import Plan
+from autovmap._jit import BoundJitted
+from autovmap._kept import BucketStats
 
 Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
@@ -62,6 +64,60 @@ class BoundAutoVmapped(Generic[Q, R]):
     def loop(self) -> "BoundAutoVmapped[Q, R]":
         """A Python loop over real examples: see `AutoVmapped.loop`."""
         return BoundAutoVmapped(self._function.loop(), self._instance)
+
+    def jit(
+        self,
+        *,
+        static_argnames: str | Sequence[str] | None = None,
+        donate_argnames: str | Sequence[str] | None = None,
+        partition: bool = False,
+    ) -> BoundJitted[Q, R]:
+        """The same compiled, a view of its class's one program: see `AutoVmapped.jit`.
+
+        The object is traced if it is a pytree, static if it is frozen or has a hash and equality
+        of its own, and refused otherwise.
+        """
+        jitted = self._function.jit(
+            static_argnames=static_argnames, donate_argnames=donate_argnames, partition=partition
+        )
+        return BoundJitted(jitted, self._instance)
+
+    def chunk(
+        self,
+        size: int | Literal["auto"] | None = None,
+        *,
+        memory: int | str | None = None,
+        remat: bool = False,
+        progress: bool | Callable[[int, int], Any] = False,
+    ) -> "BoundAutoVmapped[Q, R]":
+        """At most so many examples at once: see `AutoVmapped.chunk`."""
+        chunked = self._function.chunk(size, memory=memory, remat=remat, progress=progress)
+        return BoundAutoVmapped(chunked, self._instance)
+
+    def tune(self, /, *args: Q.args, **kwargs: Q.kwargs) -> int:
+        """Decide the size of the chunks now: see `AutoVmapped.tune`."""
+        return self._function.tune(self._instance, *args, **kwargs)
+
+    def iter(self, /, *args: Q.args, **kwargs: Q.kwargs) -> Iterator[tuple[Any, R]]:
+        """The result chunk by chunk: see `AutoVmapped.iter`."""
+        return self._function.iter(self._instance, *args, **kwargs)
+
+    def shard(self, spec: Any, mesh: Any = None) -> "BoundAutoVmapped[Q, R]":
+        """Batch axes over mesh axes: see `AutoVmapped.shard`."""
+        return BoundAutoVmapped(self._function.shard(spec, mesh), self._instance)
+
+    def bucket(
+        self,
+        sizes: Sequence[int] | Callable[[int], int] | None = None,
+        *,
+        promote: int | None = 8,
+    ) -> "BoundAutoVmapped[Q, R]":
+        """Padded batch sizes: see `AutoVmapped.bucket`."""
+        return BoundAutoVmapped(self._function.bucket(sizes, promote=promote), self._instance)
+
+    def stats(self) -> BucketStats:
+        """What the calls of an `f.bucket()` have come to: see `AutoVmapped.stats`."""
+        return self._function.stats()
 
     @property
     def ranks(self) -> dict[str, Any]:

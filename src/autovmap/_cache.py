@@ -43,5 +43,13 @@ class BoundedCache(Generic[V]):
         except Exception:
             return
 
+    def keep(self, key: Hashable, value: V) -> V:
+        """The value that is stored for `key`, which is this one if there was none."""
+        found = self.get(key)
+        if found is None:
+            self.put(key, value)
+            found = self.get(key)
+        return value if found is None else found
+
     def __len__(self) -> int:
         return len(self._values)

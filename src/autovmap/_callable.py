@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,6 +74,14 @@ def takes_first(signature: inspect.Signature) -> bool:
     """Whether the first parameter is one that an object can be bound to alone."""
     first = next(iter(signature.parameters.values()), None)
     return first is not None and first.kind is not inspect.Parameter.VAR_POSITIONAL
+
+
+def by_name(decorated: Any) -> Any:
+    """What stands under a decorated object's name in its module."""
+    found: Any = sys.modules.get(decorated.__module__)
+    for name in decorated.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 @dataclass(frozen=True)

@@ -59,3 +59,8 @@ def shown(leaf: Any) -> str:
         return f"{leaf.dtype}[{shape_text(tuple(leaf.shape))}]"
     text = repr(leaf)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def is_traced(leaf: Any) -> bool:
+    """Whether an array is a tracer: it lies on no device."""
+    return isinstance(leaf, jax.Array) and getattr(leaf, "sharding", None) is None

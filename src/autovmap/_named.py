@@ -11,6 +11,7 @@ from autovmap._apply.diagnose import diagnose, hint
 from autovmap._apply.keys import fold_keys
 from autovmap._apply.loop import run_loop
 from autovmap._apply.nest import Body, make_nest, run
+from autovmap._apply.parts import Parts
 from autovmap._apply.pattern import Placer, composed, prepared, refuse_missing
 from autovmap._bind import Binder, Call, Layout, Planned
 from autovmap._cache import BoundedCache
@@ -18,6 +19,7 @@ from autovmap._callable import shown_name
 from autovmap._declare import Decorator, decorated
 from autovmap._explain.plan import Plan
 from autovmap._explain.table import note
+from autovmap._jit import Jitted
 from autovmap._leaf import planned_leaf, refuse_structs
 from autovmap._plan.outputs import Group
 from autovmap._plan.pattern import PatternPlan, make_pattern_plan
@@ -157,7 +159,9 @@ class NamedVmapped(AutoVmapped[P, R]):
         self._under = _read_spec(self._declared, self._signature, name, skip_first)
         self._told = self._spec = self._under
         self._binder = PatternBinder(self._under, self._signature)
+        self._ways = self._under.ways
         self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
+        self._jitted: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
 
     @property
     def pattern(self) -> str:
@@ -177,9 +181,20 @@ class NamedVmapped(AutoVmapped[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example at once."""
         call = self._binder.bind(args, kwargs)
-        return self._run_call(call, call.arrays())
+        return self._run_named(call, call.arrays())
 
-    def _run_call(self, call: Call, arrays: Sequence[Any]) -> Any:
+    def run_traced(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parts: Parts | None = None,
+        state: Any = (),
+    ) -> Any:
+        """What a compiled program does of a call, inside its trace."""
+        call = self._binder.bind(args, kwargs)
+        return self._run_named(call, call.arrays())
+
+    def _run_named(self, call: Call, arrays: Sequence[Any]) -> Any:
         plan = cast("PatternPlan", call.planned.plan)
         body = self._body(call)
         try:
@@ -260,6 +275,17 @@ class NamedVmapped(AutoVmapped[P, R]):
             f"combined, each with each\n  {self.pattern}"
         )
 
+    def _another_way(self, **said: Any) -> "AutoVmapped[P, R]":
+        """Only a loop: every axis of a pattern is named, and a named axis is never split."""
+        for way in said:
+            if way != "looped":
+                raise SpecError(
+                    f"{self._spec.function}.{way}(): the pattern names every batch axis, and a "
+                    f"collective over a named axis would see a part of it; declare base ranks "
+                    f"with auto_vmap for that\n  {self.pattern}"
+                )
+        return super()._another_way(**said)
+
     def replace(self, **options: Any) -> "AutoVmapped[P, R]":
         """The same function and pattern under other options than the author's."""
         _checked_options(options, self._under.pattern)
@@ -290,7 +316,7 @@ def _read_spec(
             Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED)) for p in parameters
         ),
         options=read_options(options, function, one_level),
-        looped=declared.looped,
+        ways=declared.ways,
         pattern=pattern,
         sizes=read_sizes(pattern, declared.sizes or {}, function),
     )

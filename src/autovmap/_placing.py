@@ -1,6 +1,9 @@
 """`out_axes` for the execution: the groups that occur, and which of them an output is in."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import jax
 
 from autovmap._apply.outputs import FRONT, Groups, Place
 from autovmap._plan.outputs import Group
@@ -25,6 +28,13 @@ def placing(spec: Spec) -> tuple[Groups, Place | None]:
         return [_group(tree) for _, tree, _ in found]
 
     return tuple(dict.fromkeys(_group(leaf) for leaf in leaves_of(out_axes))) or FRONT, place
+
+
+def placed_groups(groups: Groups, place: Place | None, result: Any) -> Sequence[Group]:
+    """The group of each leaf of a result."""
+    if place is None:
+        return [groups[0]] * jax.tree.structure(result).num_leaves
+    return place(result)
 
 
 def _group(tree: Tree) -> Group:

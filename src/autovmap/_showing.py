@@ -23,8 +23,8 @@ ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
 Rows = tuple[int | None, ...]
 
 
-def calling(spec: Spec, call: Call) -> Calling:
-    """How the arguments of a call reach the function."""
+def calling(spec: Spec, call: Call, steps: Sequence[str] = ()) -> Calling:
+    """How the arguments of a call reach the function, and the steps of its way of running."""
     rows = _rows(call)
     passed: list[Passed] = []
     bystanders: list[Bystander] = []
@@ -41,7 +41,7 @@ def calling(spec: Spec, call: Call) -> Calling:
         out_axes=spec.options.out_axes,
         stretch_outputs=spec.options.stretch_outputs,
         core=_core(spec, call.planned.plan),
-        steps=("loop: a Python loop over the examples, in place of the layers",) * spec.looped,
+        steps=tuple(steps),
     )
 
 

@@ -19,6 +19,7 @@ from autovmap._spec.ranks import (
     is_mapped,
     read_rank,
 )
+from autovmap._spec.ways import PLAIN, Ways, checked_ways
 from autovmap.errors import SpecError
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -62,7 +63,7 @@ class Spec:
     parameters: tuple[Parameter, ...]
     options: Options
     extent: Extent = NO_EXTENT
-    looped: bool = False
+    ways: Ways = PLAIN
     signature: Gufunc | None = None
     lifted: bool = False
     """Whether the function is a transformed one, of whose outputs the signature does not tell."""
@@ -73,7 +74,12 @@ class Spec:
     @property
     def plainly_run(self) -> bool:
         """Whether a call is one nest of vmaps, known from its plan alone."""
-        return self.options.stretch_outputs and not self.looped
+        return self.options.stretch_outputs and self.ways == PLAIN
+
+    @property
+    def looped(self) -> bool:
+        """Whether a call is a Python loop over the examples."""
+        return self.ways.looped
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter that takes this keyword: the one of its name, or `**kwargs`."""
@@ -100,7 +106,7 @@ class Declaration:
     annotated: bool = False
     """Whether the other ranks stand in the annotations."""
     extent: Extent = NO_EXTENT
-    looped: bool = False
+    ways: Ways = PLAIN
     lifted: bool = False
     numpy_calls: bool = False
     """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
@@ -150,7 +156,7 @@ def read_spec(
         read,
         checked,
         declared.extent,
-        declared.looped,
+        declared.ways,
         gufunc,
         declared.lifted,
         declared.numpy_calls,
@@ -161,7 +167,7 @@ def read_spec(
 
 
 def check_extent(spec: Spec) -> None:
-    """Refuse groups that name no ranked parameter, or one twice; a loop over a named axis."""
+    """Refuse groups that name no ranked parameter, or one twice; ways of running that clash."""
     ranked = [p.name for p in spec.parameters if is_mapped(p.rank) or p.name in spec.unread]
     seen: set[str] = set()
     for name in (name for group in spec.extent.groups for name in group):
@@ -173,11 +179,7 @@ def check_extent(spec: Spec) -> None:
         if name in seen:
             raise SpecError(f"{spec.function}.outer(): {name!r} stands in two places")
         seen.add(name)
-    if spec.looped and spec.options.axis_name:
-        raise SpecError(
-            f"{spec.function}.loop(): axis_name={spec.options.axis_name!r} names a batch axis, and "
-            f"in a loop a collective over it would see one example; call it without .loop()"
-        )
+    checked_ways(spec.ways, spec.options.axis_name, spec.function)
 
 
 Pairs: TypeAlias = list[tuple[str, Any]]

@@ -1,0 +1,76 @@
+"""What a way of running adds to a plan, in words."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from autovmap._plan.bucket import padded_sizes
+from autovmap._plan.chunk import Chunks, plan_chunks
+from autovmap._plan.plan import PlanData
+from autovmap._plan.shard import Shards, plan_shards
+from autovmap._spec.ways import Chunk, Ways
+
+
+def steps(
+    plan: PlanData,
+    ways: Ways,
+    size: int | None = None,
+    sharded: Collection[int] = (),
+    mesh: Mapping[Any, int] | None = None,
+) -> tuple[str, ...]:
+    """A line for each way, in the order in which they apply: bucket, shard, chunk, loop.
+
+    Args:
+        plan: the plan of the whole batch.
+        ways: what the caller asked for.
+        size: how many examples at once, where that is decided.
+        sharded: the batch axes along which arguments lie on several devices.
+        mesh: the sizes of the mesh's axes, for a shard.
+    """
+    found: list[str] = []
+    if ways.looped:
+        found.append("loop: a Python loop over the examples, in place of the layers")
+    if ways.bucket is not None:
+        sizes = padded_sizes(plan, ways.bucket)
+        parts = [f"batch axis {a} padded from {old} to {new}" for a, (old, new) in sizes.items()]
+        found.append(f"bucket: {', '.join(parts) or 'nothing to pad'}")
+    inner = plan
+    if ways.shard is not None and mesh is not None:
+        shards = plan_shards(plan, ways.shard, mesh)
+        inner = shards.inner
+        found.append(_shards(shards))
+    if ways.chunk is not None:
+        at = () if ways.shard is not None else sharded
+        each = " on each device" if ways.shard is not None else ""
+        found.append(_chunk(inner, ways.chunk, size, at) + each)
+    return tuple(found)
+
+
+def _shards(shards: Shards) -> str:
+    parts = [
+        f"batch axis {p.axis} over mesh axis {' and '.join(map(repr, p.names))}, {p.parts} parts "
+        + (f"of {p.step}" if p.divides else f"of at most {p.step}, gathered on every device")
+        for p in shards.placed
+    ]
+    return f"shard: {'; '.join(parts) or 'replicated, as no such batch axis is mapped'}"
+
+
+def _chunk(plan: PlanData, asked: Chunk, size: int | None, sharded: Collection[int]) -> str:
+    why = ""
+    if not isinstance(asked.size, int):
+        bound = "the free memory" if asked.memory is None else f"{asked.memory:,} bytes"
+        if size is None:
+            return f"chunk: as many examples as fit {bound}, decided at the first call"
+        why = f"; at most {size} examples fit {bound}"
+    chunks = plan_chunks(plan, size or 1, sharded)
+    again = ", computed again in the backward pass" if asked.remat else ""
+    return f"chunk: {_chunks(chunks)}{why}{again}"
+
+
+def _chunks(chunks: Chunks) -> str:
+    if not chunks.splits:
+        return "all examples at once"
+    cut = " and ".join(f"{split.step} of batch axis {split.axis}" for split in chunks.splits)
+    overlap = any(split.size % split.step for split in chunks.splits)
+    return f"{chunks.count} chunks of {chunks.examples} examples ({cut})" + (
+        ", the last overlapping" * overlap
+    )

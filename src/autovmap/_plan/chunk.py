@@ -1,0 +1,184 @@
+"""How a batch is cut into chunks: which batch axes, and how many examples of each at once."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from autovmap._plan.broadcast import axis_text
+from autovmap._plan.layers import Layer
+from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.plan import PlanData
+from autovmap.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One batch axis that is cut: its layer, its size, and how much of it a chunk has.
+
+    The last chunk ends with the axis, and so overlaps the one before where sizes do not divide.
+    """
+
+    layer: int
+    axis: int
+    size: int
+    step: int
+    dims: tuple[int | None, ...]
+    """A row a leaf: its dim along this axis, sizes of 1 squeezed; None where it has none."""
+
+    @property
+    def count(self) -> int:
+        """How many parts the axis is cut into."""
+        return -(-self.size // self.step)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """Where the parts begin."""
+        return tuple(min(i * self.step, self.size - self.step) for i in range(self.count))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """A batch in chunks; no splits where it is run at once."""
+
+    splits: tuple[Split, ...]
+    inner: PlanData
+    """The plan of one chunk, of leaves without the dims that are cut down to one example."""
+
+    @property
+    def count(self) -> int:
+        """How many chunks there are."""
+        return math.prod(split.count for split in self.splits)
+
+    @property
+    def examples(self) -> int:
+        """How many examples a chunk has."""
+        return math.prod(int(layer.size) for layer in self.inner.layers)
+
+    def starts(self) -> list[tuple[int, ...]]:
+        """For each chunk, where it begins along each split, the first split outermost."""
+        found: list[tuple[int, ...]] = [()]
+        for split in self.splits:
+            found = [(*before, start) for before in found for start in split.starts]
+        return found
+
+
+def covered(chunks: Chunks) -> list[tuple[tuple[int, int], ...]]:
+    """For each chunk and split, the part of the axis that no chunk before it has: first, stop."""
+    found: list[tuple[tuple[int, int], ...]] = [()]
+    for split in chunks.splits:
+        firsts = range(0, split.size, split.step)
+        own = [(first, min(first + split.step, split.size)) for first in firsts]
+        found = [(*before, part) for before in found for part in own]
+    return found
+
+
+def plan_chunks(plan: PlanData, examples: int, sharded: Collection[int] = ()) -> Chunks:
+    """Cut a batch into chunks of at most `examples`, counted over the whole batch shape.
+
+    The outermost axis is cut first, down to one example if the axes inside it do not fit; then
+    the next. Axes in `sharded` come last. An axis that no leaf is mapped along is never cut, as
+    nothing is computed for it.
+
+    >>> from autovmap._plan.leaf import Leaf
+    >>> from autovmap._plan.plan import make_plan
+    >>> from autovmap._spec.options import Options
+    >>> plan = make_plan("f", [Leaf("x", (4, 1000), "float32", 0)], Options())
+    >>> [(split.axis, split.step, split.count) for split in plan_chunks(plan, 300).splits]
+    [(-2, 1, 4), (-1, 250, 4)]
+
+    Raises:
+        SpecError: only cutting a named axis could make the chunks small enough, or a size is
+            symbolic.
+    """
+    refuse_symbolic(plan, "chunk")
+    steps: dict[int, int] = {}
+    total = math.prod(int(layer.size) for layer in plan.layers)
+    if total == 0:
+        return Chunks((), plan)
+    for i in _order(plan.layers, sharded):
+        if total <= examples:
+            break
+        size = int(plan.layers[i].size)
+        rest = total // size
+        step = max(1, examples // rest)
+        step = -(-size // -(-size // step))
+        steps[i] = step
+        total = rest * step
+    named = [layer for layer in plan.layers if layer.name is not None and layer.size != 1]
+    if total > examples and named:
+        names = [layer.name for layer in plan.layers if layer.name is not None]
+        shown = ", ".join(axis_text(layer.axis, names) for layer in named)
+        raise SpecError(
+            f"{plan.function}.chunk({examples}): {total} examples are left at once, and only "
+            f"cutting {shown} would make them fewer; a collective over a named axis would see a "
+            f"part of it, so allow {math.prod(int(layer.size) for layer in named)} examples at "
+            f"once, or leave axis_name out"
+        )
+    return _cut(plan, steps)
+
+
+def _order(layers: Sequence[Layer], sharded: Collection[int]) -> list[int]:
+    """The layers that may be cut, in the order in which they are."""
+    free = [
+        i
+        for i, layer in enumerate(layers)
+        if layer.name is None and not layer.unmapped and layer.size != 1
+    ]
+    return sorted(free, key=lambda i: layers[i].axis in sharded)
+
+
+def _cut(plan: PlanData, steps: dict[int, int]) -> Chunks:
+    splits = tuple(
+        Split(
+            i,
+            plan.layers[i].axis,
+            int(plan.layers[i].size),
+            steps[i],
+            tuple(leaf_dim(plan.layers, i, row) for row in range(len(plan.leaves))),
+        )
+        for i in sorted(steps)
+    )
+    layers = tuple(
+        replace(layer, size=steps.get(i, layer.size))
+        for i, layer in enumerate(plan.layers)
+        if steps.get(i) != 1
+    )
+    return Chunks(splits, with_layers(plan, layers))
+
+
+def with_layers(plan: PlanData, layers: Sequence[Layer]) -> PlanData:
+    """The plan with other layers, of leaves that fit them."""
+    rows = range(len(plan.leaves))
+    mapped = [i for i in rows if any(layer.in_axes[i] is not None for layer in layers)]
+    return replace(plan, layers=tuple(layers), mapped=tuple(mapped))
+
+
+def leaf_dim(layers: Sequence[Layer], i: int, row: int) -> int | None:
+    """The dim of a leaf along a layer's axis, once its sizes of 1 are squeezed."""
+    dim = layers[i].in_axes[row]
+    if dim is None:
+        return None
+    return dim + sum(layer.in_axes[row] is not None for layer in layers[:i])
+
+
+def output_dim(group: Group, layers: Sequence[Layer], i: int, ndim: int) -> int | None:
+    """The dim of an output of `ndim` dims along a layer's axis, None where it has none.
+
+    >>> nest = [Layer(5, -2, (0,)), Layer(3, -1, (0,))]
+    >>> output_dim(Group(0), nest, 1, 4), output_dim(Group(-1), nest, 1, 4)
+    (1, 3)
+    """
+    if group.position is None or not group.has(layers[i]):
+        return None
+    made = [j for j, layer in enumerate(layers) if group.has(layer)]
+    return block_start(group.position, ndim, len(made)) + made.index(i)
+
+
+def refuse_symbolic(plan: PlanData, way: str) -> None:
+    """Refuse a batch dim whose size is a symbol: how it is cut would depend on its value."""
+    for size in plan.batch_shape:
+        if not isinstance(size, int):
+            raise SpecError(
+                f"{plan.function}.{way}(): batch dim {size} is symbolic, and how a batch is run "
+                f"in parts depends on its size; export the plain function, or fix the size"
+            )

@@ -1,0 +1,45 @@
+"""How many examples at once stay within a bound on temporary memory."""
+
+from collections.abc import Callable
+
+SMALL = (4, 32)
+"""The two numbers of examples whose programs are measured for the line."""
+TRIES = 6
+
+
+def fitting(total: int, temporaries: Callable[[int], int | None], bound: int) -> int | None:
+    """The most examples at once whose program needs at most `bound` bytes beside its result.
+
+    A straight line through two small programs proposes a number, and the program for that number
+    is measured before it is believed.
+
+    >>> fitting(10**6, lambda n: 1000 + 64 * n, 10**6)
+    15609
+    >>> fitting(100, lambda n: 64 * n, 10**6)
+    100
+
+    Args:
+        total: how many examples there are.
+        temporaries: the bytes that a program for so many at once needs; None where unknown.
+        bound: the bytes that it may need.
+
+    Returns:
+        A number from 1 to `total`, 1 where even that needs more; None where nothing is known.
+    """
+    at_once = temporaries(total)
+    if at_once is None:
+        return None
+    if at_once <= bound or total <= 1:
+        return total
+    low, high = (min(size, total) for size in SMALL)
+    least, more = temporaries(low), temporaries(high)
+    if least is None or more is None:
+        return None
+    slope = max((more - least) / (high - low) if high > low else 0.0, 1e-9)
+    found = max(1, min(total, int((bound - least) / slope) + low))
+    for _ in range(TRIES):
+        needed = temporaries(found)
+        if needed is None or needed <= bound or found == 1:
+            break
+        found = max(1, min(found - 1, int(found * bound / needed * 0.95)))
+    return found

@@ -1,0 +1,233 @@
+"""How a caller wants calls run: what `f.loop()`, `f.chunk(...)` and their like say.
+
+A way of running never changes what a call means, and chains mean the same in any order.
+"""
+
+import numbers
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast
+
+from autovmap.errors import SpecError
+
+Size: TypeAlias = int | Literal["auto"] | None
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """At most so many examples at once.
+
+    `size` is None where `memory`, a bound in bytes on temporary memory, decides.
+    """
+
+    size: Size = None
+    memory: int | None = None
+    remat: bool = False
+    progress: Callable[[int, int], Any] | bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Batch axes over mesh axes: an entry a batch axis, leftmost first, None for not sharded."""
+
+    axes: tuple[tuple[Hashable, ...], ...]
+    mesh: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Padded batch sizes: powers of two, or the sizes given, or a function's of a size."""
+
+    sizes: tuple[int, ...] | Callable[[int], int] | None = None
+    promote: int | None = 8
+    """How often an exact size is seen before it gets a program of its own; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All that a caller said of how to run."""
+
+    looped: bool = False
+    chunk: Chunk | None = None
+    shard: Shard | None = None
+    bucket: Bucket | None = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a compiled program is kept for the calls."""
+        return bool(self.chunk or self.shard or self.bucket)
+
+
+PLAIN = Ways()
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, and no bool."""
+    return isinstance(value, numbers.Integral) and value is not True and value is not False
+
+
+def checked_ways(ways: Ways, axis_names: tuple[Hashable, ...], function: str) -> None:
+    """Refuse what makes no sense together; the table stands in docs/running.md.
+
+    Raises:
+        SpecError: two ways that exclude each other, or a named axis where a part would be seen.
+    """
+    if ways.looped and ways.compiled:
+        other = "chunk" if ways.chunk else "shard" if ways.shard else "bucket"
+        raise SpecError(
+            f"{function}: .loop() with .{other}(...): a loop calls the plain function on one real "
+            f"example after the other, so there is nothing to {other}; leave one of them out"
+        )
+    if ways.chunk and ways.chunk.progress and (ways.bucket or ways.shard):
+        other = "bucket" if ways.bucket else "shard"
+        raise SpecError(
+            f"{function}: .chunk(progress=...) with .{other}(...): progress is reported by a loop "
+            f"on the host over compiled chunks of one device; leave one of them out"
+        )
+    for way, asked in (("loop", ways.looped), ("bucket", ways.bucket), ("shard", ways.shard)):
+        if asked and axis_names:
+            seen = {
+                "loop": "in a loop a collective over it would see one example",
+                "bucket": "padded, a collective over it would see examples that are none",
+                "shard": "on several devices a collective over it would see one device's part",
+            }[way]
+            raise SpecError(
+                f"{function}.{way}(): axis_name={_shown(axis_names)} names a batch axis, and "
+                f"{seen}; call it without .{way}()"
+            )
+
+
+def refuse_jit(ways: Ways, function: str) -> None:
+    """Refuse to compile what can't be, or what keeps compiled programs by itself."""
+    if ways.looped:
+        way, why = "loop()", "a loop calls the plain function on real examples, not on tracers"
+    elif ways.bucket is not None:
+        way, why = "bucket()", "a bucket pads on the host and keeps compiled programs of its own"
+    elif ways.chunk is not None and ways.chunk.progress:
+        way, why = "chunk(progress=...)", "progress is reported by a loop on the host"
+    else:
+        return
+    raise SpecError(f"{function}.{way}.jit(): {why}; leave one of them out")
+
+
+def _shown(names: tuple[Hashable, ...]) -> str:
+    return repr(names[0] if len(names) == 1 else names)
+
+
+def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str) -> Chunk:
+    """What the arguments of `f.chunk` say.
+
+    >>> read_chunk(None, "2 GiB", False, False, "f").memory == 2**31
+    True
+    """
+    if (size is None) == (memory is None):
+        raise SpecError(
+            f"{function}.chunk(): give a number of examples, as in .chunk(1024), or a bound on "
+            f'memory, as in .chunk(memory="2GiB"), or .chunk("auto")'
+        )
+    if memory is not None:
+        return Chunk(None, read_bytes(memory, function), remat, _progress(progress, function))
+    if size != "auto" and (not is_whole(size) or size < 1):
+        raise SpecError(
+            f"{function}.chunk(): got {size!r} of type {type(size).__name__}; give the most "
+            f'examples at once as an int of 1 or more, or "auto"'
+        )
+    return Chunk(
+        "auto" if size == "auto" else int(size), None, remat, _progress(progress, function)
+    )
+
+
+def _progress(progress: Any, function: str) -> Any:
+    if isinstance(progress, bool) or callable(progress):
+        return progress
+    raise SpecError(
+        f"{function}.chunk(): progress is {progress!r}; it is True for a bar, or a function that "
+        f"takes (done, total), counted in examples"
+    )
+
+
+def read_bytes(given: Any, function: str) -> int:
+    """A number of bytes, from an int or a text such as "512MiB".
+
+    >>> read_bytes("1.5 KiB", "f"), read_bytes(100, "f")
+    (1536, 100)
+    """
+    found = None
+    if isinstance(given, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", given)
+        if match and match[2].upper() in UNITS:
+            found = int(float(match[1]) * UNITS[match[2].upper()])
+    elif is_whole(given):
+        found = int(given)
+    if found is None or found < 1:
+        raise SpecError(
+            f'{function}.chunk(): memory is {given!r}; give it as a text such as "512MiB" or '
+            f'"2GB", or as a number of bytes'
+        )
+    return found
+
+
+def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
+    """What the arguments of `f.shard` say: a `PartitionSpec`, or a mesh axis for the first axis.
+
+    >>> read_shard(("data", None), None, "f").axes
+    (('data',), ())
+    """
+    entries = (spec,) if isinstance(spec, str) else spec
+    if not isinstance(entries, tuple) and not hasattr(entries, "index"):
+        raise SpecError(
+            f"{function}.shard(): got {spec!r} of type {type(spec).__name__}; give a mesh axis for "
+            f"each batch axis, leftmost first, as in .shard(jax.P('data', None)), or the name of "
+            f"one for the first"
+        )
+    axes: list[tuple[Hashable, ...]] = []
+    for entry in entries:
+        if entry is None:
+            axes.append(())
+        elif isinstance(entry, (tuple, list)):
+            axes.append(tuple(entry))
+        elif isinstance(entry, str):
+            axes.append((entry,))
+        else:
+            raise SpecError(
+                f"{function}.shard(): {entry!r} is no mesh axis; an entry is a name, a tuple of "
+                f"names, or None for not sharded"
+            )
+    names = [name for entry in axes for name in entry]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise SpecError(
+                f"{function}.shard(): mesh axis {name!r} stands twice; one mesh axis can hold one "
+                f"batch axis"
+            )
+    if not names:
+        raise SpecError(f"{function}.shard(): {spec!r} names no mesh axis, so nothing is sharded")
+    return Shard(tuple(axes), mesh)
+
+
+def read_bucket(sizes: Any, promote: Any, function: str) -> Bucket:
+    """What the arguments of `f.bucket` say.
+
+    >>> read_bucket([100, 10], 8, "f").sizes
+    (10, 100)
+    """
+    if promote is not None and (not is_whole(promote) or promote < 1):
+        raise SpecError(
+            f"{function}.bucket(): promote is {promote!r}; it is how often a batch size is seen "
+            f"before it is compiled for itself, an int of 1 or more, or None for never"
+        )
+    promote = None if promote is None else int(promote)
+    if sizes is None or callable(sizes):
+        return Bucket(cast("Any", sizes), promote)
+    try:
+        listed = tuple(sizes)
+    except TypeError:
+        listed = ()
+    if not listed or not all(map(is_whole, listed)) or min(listed) < 1:
+        raise SpecError(
+            f"{function}.bucket(): sizes is {sizes!r}; give the padded sizes as a sequence of ints "
+            f"of 1 or more, or a function from a size to the padded one"
+        )
+    return Bucket(tuple(sorted({int(s) for s in listed})), promote)

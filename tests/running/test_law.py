@@ -1,0 +1,58 @@
+"""The law: however a call is run, it gives what a loop over the examples gives."""
+
+import itertools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autovmap import auto_vmap
+from functions import REAL, REAL_CORES
+from oracle import compare, loop
+from strategies import Case, batches, cases, generic, parts
+
+COUNT = itertools.count(1)
+
+WAYS = {
+    "jit": lambda f: f.jit(partition=True),
+    "chunk": lambda f: f.chunk(2),
+    "one at a time": lambda f: f.chunk(1),
+    "three and remat": lambda f: f.chunk(3, remat=True),
+    "chunk and jit": lambda f: f.chunk(2).jit(partition=True),
+    "progress": lambda f: f.chunk(2, progress=lambda done, total: None),
+    "bucket": lambda f: f.bucket(promote=None),
+}
+
+
+@pytest.mark.parametrize("way", ["jit", "chunk", "one at a time", "bucket"])
+@cases(0.15)
+@given(case=generic())
+def test_generic_functions_equal_the_loop(way: str, case: Case) -> None:
+    if next(COUNT) % 200 == 0:
+        jax.clear_caches()
+    positions, options = case.ranks
+    args, kwargs = case.call()
+    run: Any = WAYS[way](auto_vmap(*positions, **options)(case.function()))
+    compare(run(*args, **kwargs), case.expected())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", REAL)
+@cases(0.02)
+@given(data=st.data())
+def test_real_functions_equal_the_loop(way: str, name: str, data: st.DataObject) -> None:
+    function, ranks = REAL[name]
+    batch = data.draw(batches())
+    shapes = [data.draw(parts(batch)) for _ in ranks]
+    rng = np.random.default_rng(len(batch))
+    args = [
+        jax.random.split(jax.random.key(1), shape)
+        if rank == "key"
+        else jax.numpy.asarray(rng.uniform(1, 5, shape + REAL_CORES[rank]), "float32")
+        for rank, shape in zip(ranks, shapes, strict=True)
+    ]
+    run: Any = WAYS[way](auto_vmap(*ranks)(function))
+    compare(run(*args), loop(function, [[rank] for rank in ranks], args))
