@@ -691,7 +691,7 @@ def _rank_promotion(message: str) -> None:
     if setting == "raise":
         raise BatchShapeError(message)
     if setting == "warn":
-        warnings.warn(message, stacklevel=3)
+        warnings.warn(message, stacklevel=4)
 
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import jax
 
 from autovmap._callable import BoundTransform
 from autovmap._explain.plan import Plan
-from autovmap._jit import BoundJitted
+from autovmap._jit import BoundJitted, refuse_mixed
 from autovmap._kept import BucketStats
 
 Q = ParamSpec("Q")
@@ -77,6 +77,8 @@ class BoundAutoVmapped(Generic[Q, R]):
         The object is traced if it is a pytree, static if it is frozen or has a hash and equality
         of its own, and refused otherwise.
         """
+        if not partition:
+            refuse_mixed(self._instance, f"{self._function._spec.function}.jit(): the object")
         jitted = self._function.jit(
             static_argnames=static_argnames, donate_argnames=donate_argnames, partition=partition
         )

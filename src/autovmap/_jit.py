@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 import jax
+from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._apply.carried import carried
 from autovmap._cache import BoundedCache
 from autovmap._callable import by_name
 from autovmap._explain.plan import Plan
+from autovmap._kind import Kind, kind_of, shown
 from autovmap._partition import Partition
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.scope import scope_of
@@ -222,7 +224,8 @@ class BoundJitted(Partial[P, R]):
 
     @property
     def __wrapped__(self) -> Any:
-        return self.jitted.__wrapped__.__get__(self.args[0])
+        instance = self.args[0]
+        return cast("Any", self.jitted.__wrapped__).__get__(instance, type(instance))
 
     @property
     def __name__(self) -> str:
@@ -378,6 +381,22 @@ def _places(signature: inspect.Signature, what: str, names: Sequence[str]) -> di
         ),
         f"{what}_argnames": tuple(p.name for p in named if p.kind in by_name),
     }
+
+
+def refuse_mixed(instance: Any, where: str) -> None:
+    """Refuse a pytree as a method's object if it holds what JAX can't trace.
+
+    Raises:
+        SpecError: with the leaf's path.
+    """
+    flat, _ = tree_flatten_with_path(instance)
+    for keys, leaf in flat:
+        if keys and kind_of(type(leaf)) is Kind.OTHER and not isinstance(leaf, jax.Array):
+            raise SpecError(
+                f"{where}{keystr(keys)} is {shown(leaf)} of type {type(leaf).__name__}, which is "
+                f"no array, beside what is traced; take such objects apart at each call: "
+                f".jit(partition=True)"
+            )
 
 
 def with_step(plan: Plan, step: str) -> Plan:

@@ -14,14 +14,18 @@ import jax
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from compose import on_devices_layouts, on_devices_refusals
+from compose import on_devices_layouts, on_devices_refusals, on_devices_shard
 from compose.meshes import AUTO, EXPLICIT
 
 CHECKS: dict[str, Any] = {
     f"{check.__name__}-{kind}": functools.partial(check, kind)
     for check in on_devices_layouts.ON_BOTH
     for kind in (AUTO, EXPLICIT)
-} | {check.__name__: check for check in (*on_devices_layouts.ALONE, *on_devices_refusals.ALONE)}
+} | {
+    check.__name__: check
+    for module in (on_devices_layouts, on_devices_refusals, on_devices_shard)
+    for check in module.ALONE
+}
 
 
 def outcome(run: Any) -> str | None:

@@ -52,9 +52,22 @@ def main() -> None:
         args = distributed(v, mesh, "a"), distributed(w, mesh, *spec)
         check_shards(similarity(*args), whole, mesh)
         check_shards(jax.jit(similarity)(*args), whole, mesh)
+        check_shards(similarity.shard("a", mesh=mesh)(*args), whole, mesh)
+        check_shards(similarity.shard("a", mesh=mesh).chunk(3).jit()(*args), whole, mesh)
         gradient = jax.jit(jax.grad(lambda v, w: similarity(v, w).sum()))(*args)
         assert gradient.sharding.is_equivalent_to(NamedSharding(mesh, P("a")), 3)
     check_message(v, mesh)
+    check_gathered(mesh)
+
+
+def check_gathered(mesh: Any) -> None:
+    """A size that four devices do not divide: every process has the whole result."""
+    x = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
+    result = similarity.shard("a", mesh=mesh)(distributed(x, mesh), distributed(x[:1], mesh))
+    assert result.sharding.is_fully_replicated
+    whole = expected(x, x[:1])
+    for shard in result.addressable_shards:
+        np.testing.assert_allclose(shard.data, whole[shard.index], rtol=1e-5, atol=1e-5)
 
 
 def check_message(v: Any, mesh: Any) -> None:

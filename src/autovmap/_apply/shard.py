@@ -68,9 +68,18 @@ def sharded(
 
 
 def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tuple[list[int], ...]:
-    """How many dims each output of the whole batch has."""
-    shapes = jax.eval_shape(lambda rows: inside(plan, rows), list(leaves))
+    """How many dims each output of the whole batch has.
+
+    Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
+    """
+    given = [_anywhere(x) if isinstance(x, jax.Array) else x for x in leaves]
+    shapes = jax.eval_shape(lambda rows: inside(plan, rows), given)
     return tuple([len(x.shape) for x in part] for part in shapes)
+
+
+def _anywhere(array: Any) -> Any:
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
 
 
 def _placed(array: Any, mesh: Any, spec: Any) -> Any:

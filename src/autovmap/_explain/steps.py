@@ -40,8 +40,7 @@ def steps(
         found.append(_shards(shards))
     if ways.chunk is not None:
         at = () if ways.shard is not None else sharded
-        each = " on each device" if ways.shard is not None else ""
-        found.append(_chunk(inner, ways.chunk, size, at) + each)
+        found += _chunk(inner, ways.chunk, size, at, ways.shard is not None)
     return tuple(found)
 
 
@@ -54,16 +53,21 @@ def _shards(shards: Shards) -> str:
     return f"shard: {'; '.join(parts) or 'replicated, as no such batch axis is mapped'}"
 
 
-def _chunk(plan: PlanData, asked: Chunk, size: int | None, sharded: Collection[int]) -> str:
-    why = ""
+def _chunk(
+    plan: PlanData, asked: Chunk, size: int | None, sharded: Collection[int], each: bool
+) -> list[str]:
+    where = " on each device" if each else ""
+    found: list[str] = []
     if not isinstance(asked.size, int):
         bound = "the free memory" if asked.memory is None else f"{asked.memory:,} bytes"
         if size is None:
-            return f"chunk: as many examples as fit {bound}, decided at the first call"
-        why = f"; at most {size} examples fit {bound}"
+            return [f"chunk: as many examples as fit {bound}, decided at the first call"]
+        found.append(f"chunk size: at most {size} examples fit {bound}{where}")
     chunks = plan_chunks(plan, size or 1, sharded)
-    again = ", computed again in the backward pass" if asked.remat else ""
-    return f"chunk: {_chunks(chunks)}{why}{again}"
+    found.append(f"chunk: {_chunks(chunks)}{where}")
+    if asked.remat:
+        found.append("remat: a chunk is computed again in the backward pass")
+    return found
 
 
 def _chunks(chunks: Chunks) -> str:
