@@ -10,7 +10,7 @@ plain NumPy indexing, calls the plain function once for each index, and stacks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -165,12 +165,17 @@ def weak(x: Any) -> bool:
     return False if is_key(x) else bool(jnp.asarray(x).weak_type)
 
 
-def compare(actual: Any, expected: Expected) -> None:
-    """Raise AssertionError unless the result of a call is what the loop gave."""
+def compare(actual: Any, expected: Expected, compiled: bool = False) -> None:
+    """Raise AssertionError unless the result of a call is what the loop gave.
+
+    What is `compiled` gives JAX arrays where a plain call without a batch gives numbers.
+    """
     structure = jax.tree.structure(actual)
     assert structure == expected.structure, f"structure {structure}, not {expected.structure}"
     found = jax.tree_util.tree_leaves_with_path(actual)
     for (path, got), want in zip(found, expected.leaves, strict=True):
+        if compiled and want.array:
+            want = replace(want, kind=jax.Array)
         compare_leaf(f"out{jax.tree_util.keystr(path)}", got, want, expected.batch)
 
 

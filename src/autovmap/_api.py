@@ -11,6 +11,7 @@ from typing import (
     Concatenate,
     Generic,
     Literal,
+    NoReturn,
     ParamSpec,
     Self,
     TypeVar,
@@ -27,10 +28,11 @@ from autovmap._apply.diagnose import diagnose, hint
 from autovmap._apply.keys import fold_keys
 from autovmap._apply.loop import run_loop
 from autovmap._apply.naming import naming
-from autovmap._apply.nest import Body, make_nest, run
+from autovmap._apply.nest import Body, Direct, Nest, make_direct_nest, make_nest, run
+from autovmap._apply.outputs import FRONT, Result
 from autovmap._apply.parts import WHOLE, Parts, run_parts
-from autovmap._bind import Binder, Call
-from autovmap._bound import BoundAutoVmapped
+from autovmap._bind import Binder, Call, Planned, direct_arguments, may_promote
+from autovmap._bound import BoundAutoVmapped, bind, shown
 from autovmap._cache import BoundedCache
 from autovmap._callable import adopt, by_name, is_method, show_annotations, shown_name, takes_first
 from autovmap._explain.conflict import draw_conflict
@@ -121,6 +123,7 @@ class AutoVmapped(Generic[P, R]):
         self._jitted: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
         self._plainly_run = self._told.plainly_run
         self._ways = self._told.ways
+        self._compiled = self._ways.compiled
         show_annotations(self, self._told, self._signature, self._named_by)
 
     @functools.cached_property
@@ -138,6 +141,11 @@ class AutoVmapped(Generic[P, R]):
         return Binder(self._spec, self._signature, self._skip_first and first == "cls")
 
     @functools.cached_property
+    def as_bound(self) -> dict[str, Any]:
+        """What every bound form of this has in common."""
+        return shown(self)
+
+    @functools.cached_property
     def _kept(self) -> Kept:
         """The programs that a way of running keeps."""
         static = told_of(self, None, None, partition=True).static
@@ -145,8 +153,24 @@ class AutoVmapped(Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example of a batch at once."""
+        known = self._binder.known(args, kwargs)
+        if known is not None:
+            planned, leaves = known
+            nest = planned.direct
+            if nest is None:
+                nest = planned.direct = self._direct_nest(planned)
+            if nest is not False:
+                # In this frame: each on the way to the function costs; see `make_direct_nest`.
+                plan = planned.plan
+                given, leaves = direct_arguments(planned, args, leaves)
+                caught = Result(plan.function, FRONT, None)
+                direct = Direct(self.__wrapped__, given, kwargs, caught)
+                try:
+                    return caught.join(nest(direct, *[leaves[i] for i in plan.mapped]), plan)
+                except Exception as error:
+                    self._raise_explained(error, self._bind(args, kwargs))
         call = self._bind(args, kwargs)
-        if self._ways.compiled:
+        if self._compiled and not call.planned.plan.trivial:
             return self._kept.run(call, args, kwargs)
         return self._run_call(call)
 
@@ -185,16 +209,36 @@ class AutoVmapped(Generic[P, R]):
         arrays = call.arrays()
         body = self._body(call)
         try:
+            if self._plainly_run and plan.plain:
+                return run(plan, planned.nest, body, arrays, self._groups, self._place)
             with naming(plan):
                 keyed = fold_keys(plan, arrays)
                 if self._plainly_run:
                     return run(plan, planned.nest, body, keyed, self._groups, self._place)
                 return self._run_otherwise(plan, body, keyed, parts, state)
         except Exception as error:
-            explained = self._explained(error, call, body, arrays)
-            if explained is error:
-                raise
-            raise explained from error
+            self._raise_explained(error, call)
+
+    def _direct_nest(self, planned: Planned) -> Nest | Literal[False]:
+        """The nest for calls that are nothing but layers over whole positional arguments."""
+        plan = planned.plan
+        front = self._groups is FRONT and self._place is None
+        simple = self._plainly_run and plan.plain and not plan.trivial
+        if planned.order is None or not front or not simple or self._checks_result:
+            return False
+        return make_direct_nest(plan, planned.order)
+
+    @functools.cached_property
+    def _checks_result(self) -> bool:
+        """Whether a signature tells the core dims of each example's outputs."""
+        return self._spec.signature is not None and not self._spec.lifted
+
+    def _raise_explained(self, error: Exception, call: Call) -> NoReturn:
+        """Raise an error that the function or JAX raised, with what is known of the call."""
+        explained = self._explained(error, call, self._body(call), call.arrays())
+        if explained is error:
+            raise error
+        raise explained from error
 
     def _run_otherwise(
         self,
@@ -238,7 +282,7 @@ class AutoVmapped(Generic[P, R]):
             return function(*args, **kwargs)
 
         signature = self._spec.signature
-        if signature is None or self._spec.lifted:
+        if signature is None or not self._checks_result:
             return body
         plan = call.planned.plan
 
@@ -645,7 +689,7 @@ class AutoVmapped(Generic[P, R]):
     def __get__(self, instance: object, owner: Any) -> Self: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         """The bound form on an instance, as a function gives a method."""
-        return self if instance is None else BoundAutoVmapped(self, instance)
+        return self if instance is None else bind(self, instance)
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Learn that this is a method after all, whatever its first parameter is called."""
@@ -687,7 +731,7 @@ class AutoVmapped(Generic[P, R]):
 
 def _rank_promotion(message: str) -> None:
     """Follow `jax_numpy_rank_promotion`, as `jax.numpy` does in broadcasting."""
-    setting = cast("Any", jax.config).jax_numpy_rank_promotion
+    setting = may_promote()
     if setting == "raise":
         raise BatchShapeError(message)
     if setting == "warn":

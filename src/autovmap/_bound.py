@@ -26,12 +26,11 @@ class BoundAutoVmapped(Generic[Q, R]):
 
     def __init__(self, function: Any, instance: Any) -> None:
         """Made by attribute access on an instance, and by `auto_vmap` of a callable module."""
-        self._function = function
-        self._instance = instance
-        self.__name__ = function.__name__
-        self.__qualname__ = function.__qualname__
-        self.__module__ = function.__module__
-        self.__doc__ = function.__doc__
+        self.__name__: str
+        self.__qualname__: str
+        self._function: Any
+        self._instance: Any
+        self.__dict__ = {**shown(function), "_instance": instance}
 
     def __call__(self, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
         """Call the function with the bound object before the other arguments."""
@@ -181,3 +180,16 @@ class BoundAutoVmapped(Generic[Q, R]):
     def tree_unflatten(cls, function: Any, children: Sequence[Any]) -> Self:
         """Whatever JAX puts in the bound object's place."""
         return cls(function, *children)
+
+
+def shown(function: Any) -> dict[str, Any]:
+    """What every bound form of a function has: the function, and what a reader sees of it."""
+    names = ("__name__", "__qualname__", "__module__", "__doc__")
+    return {"_function": function, **{name: getattr(function, name) for name in names}}
+
+
+def bind(function: Any, instance: Any) -> BoundAutoVmapped[..., Any]:
+    """The bound form, quickly: an attribute access makes one each time."""
+    bound = object.__new__(BoundAutoVmapped)
+    bound.__dict__ = {**function.as_bound, "_instance": instance}
+    return bound

@@ -225,7 +225,7 @@ class BoundJitted(Partial[P, R]):
     @property
     def __wrapped__(self) -> Any:
         instance = self.args[0]
-        return cast("Any", self.jitted.__wrapped__).__get__(instance, type(instance))
+        return self.jitted.__wrapped__.__get__(instance, type(instance))
 
     @property
     def __name__(self) -> str:

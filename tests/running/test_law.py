@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autovmap import auto_vmap
@@ -28,22 +28,23 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", ["jit", "chunk", "one at a time", "bucket"])
-@cases(0.15)
+@cases(0.06)
 @given(case=generic())
 def test_generic_functions_equal_the_loop(way: str, case: Case) -> None:
+    # Compiled, a function sees tracers where a plain call hands it Python numbers.
+    assume(all(kind != "probe" for kind, *_ in case.recipe.outputs))
     if next(COUNT) % 200 == 0:
         jax.clear_caches()
     positions, options = case.ranks
     args, kwargs = case.call()
     run: Any = WAYS[way](auto_vmap(*positions, **options)(case.function()))
-    compare(run(*args, **kwargs), case.expected())
+    compare(run(*args, **kwargs), case.expected(), compiled=way == "jit")
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", REAL)
 @cases(0.02)
-@given(data=st.data())
-def test_real_functions_equal_the_loop(way: str, name: str, data: st.DataObject) -> None:
+@given(data=st.data(), way=st.sampled_from(sorted(WAYS)))
+def test_real_functions_equal_the_loop(name: str, data: st.DataObject, way: str) -> None:
     function, ranks = REAL[name]
     batch = data.draw(batches())
     shapes = [data.draw(parts(batch)) for _ in ranks]
@@ -55,4 +56,5 @@ def test_real_functions_equal_the_loop(way: str, name: str, data: st.DataObject)
         for rank, shape in zip(ranks, shapes, strict=True)
     ]
     run: Any = WAYS[way](auto_vmap(*ranks)(function))
-    compare(run(*args), loop(function, [[rank] for rank in ranks], args))
+    expected = loop(function, [[rank] for rank in ranks], args)
+    compare(run(*args), expected, compiled="jit" in way)

@@ -15,7 +15,7 @@ Body: TypeAlias = Callable[[Sequence[Any]], Any]
 """The user's function, of one example's leaves."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Running:
     """What one call takes into the nest: a pytree node without leaves, which vmap lets through."""
 
@@ -24,9 +24,18 @@ class Running:
     result: Result
 
 
-jax.tree_util.register_pytree_node(
-    Running, lambda running: ((), running), lambda running, _: running
-)
+@dataclass(slots=True, eq=False)
+class Direct:
+    """As `Running`, where each leaf is a whole positional argument: no tree is put together."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    result: Result
+
+
+for _cls in (Running, Direct):
+    jax.tree_util.register_pytree_node(_cls, lambda node: ((), node), lambda node, _: node)
 
 Nest: TypeAlias = Callable[..., Any]
 """Layers of vmap around `_example`: made once for a plan, called with a `Running` and the leaves
@@ -48,7 +57,28 @@ def make_nest(plan: PlanData, groups: Groups = FRONT) -> Nest:
             leaves[i] = value
         return running.result.split(running.body(leaves))
 
-    nest: Nest = example
+    return _layers(example, plan, groups)
+
+
+def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
+    """The same for a `Direct`: `order` says at which positions the plan's leaves stand.
+
+    Every Python frame between the caller and the function costs more than its own time, as JAX's
+    are many and CPython keeps them in small chunks.
+    """
+    places = [order[row] for row in plan.mapped]
+
+    def example(direct: Direct, *mapped: Any) -> Any:
+        args = list(direct.args)
+        for i, value in zip(places, mapped, strict=True):
+            args[i] = value
+        return direct.result.split(direct.function(*args, **direct.kwargs))
+
+    return _layers(example, plan, FRONT)
+
+
+def _layers(nest: Nest, plan: PlanData, groups: Groups) -> Nest:
+    """The layers of a plan around the function of one example."""
     for i, layer in reversed(list(enumerate(plan.layers))):
         named: dict[str, Any] = {}
         if layer.unmapped:

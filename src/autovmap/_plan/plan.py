@@ -61,6 +61,11 @@ class PlanData:
         return any(layer.name is not None for layer in self.layers)
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether the layers are all there is to do: no key is folded, no axis has a name."""
+        return not self.folds and not self.named
+
+    @cached_property
     def trivial(self) -> bool:
         """Whether the function is called as it is."""
         return not self.layers and not self.batch_shape
