@@ -13,7 +13,7 @@ from autovmap._kind import Kind, kind_of
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import Spec
 from autovmap._spec.statics import changes, refuse_changing
-from autovmap._tree import is_storable
+from autovmap._tree import flatten, is_storable
 from autovmap.errors import SpecError
 
 LAYOUTS = 256
@@ -79,7 +79,12 @@ class Partition:
             SpecError: a static value has no hash, or one that does not tell when it changes.
         """
         names = tuple(kwargs)
-        leaves, treedef = jax.tree.flatten((args, tuple(kwargs.values())))
+        try:
+            leaves, treedef = jax.tree.flatten((args, tuple(kwargs.values())))
+        except ValueError:
+            slots = argument_slots(self._spec, len(args), list(kwargs))
+            flatten({s.path: s.value(args, kwargs) for s in slots}, self._spec.function)
+            raise
         arrays: list[Any] = []
         statics: list[Static | None] = []
         for leaf, traced in zip(leaves, self._layout(len(args), names, treedef), strict=True):

@@ -370,6 +370,7 @@ class TestPartition:
         [
             ({"a": Changing()}, r"config\['a'\] is a Changing, .* hashed by identity"),
             ({"a": bytearray(b"x")}, r"config\['a'\] is a bytearray, .* has no hash"),
+            ({1: 2.0, "a": 3.0}, "config.*sort"),
         ],
     )
     def test_what_may_change_is_refused(self, config: Any, said: str):
