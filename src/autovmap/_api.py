@@ -350,11 +350,15 @@ class AutoVmapped(Generic[P, R]):
         """The same under another declaration, or another function under the same; made once."""
         found = self._variants.get(key)
         if found is None:
-            function = self.__wrapped__ if function is None else function
-            parts = (self._signature, self._named_by, self._skip_first)
-            found = type(self)(function, declared, *parts)
+            found = self._under_another(declared, function)
             self._variants.put(key, found)
         return found
+
+    def _under_another(self, declared: Declaration, function: Any = None) -> "AutoVmapped[P, Any]":
+        """The same under another declaration, or another function; made anew."""
+        function = self.__wrapped__ if function is None else function
+        parts = (self._signature, self._named_by, self._skip_first)
+        return type(self)(function, declared, *parts)
 
     def batch(self, *shape: int) -> "AutoVmapped[P, R]":
         """Prepend batch axes to those that the arguments bring: so many calls of each example.
@@ -562,6 +566,11 @@ class AutoVmapped(Generic[P, R]):
         """
         if self._ways.chunk is None:
             raise SpecError(f"{self._spec.function}.tune(): only .chunk(...) has a size to decide")
+        if self._ways.bucket is not None:
+            raise SpecError(
+                f"{self._spec.function}.tune(): with .bucket() the size of the chunks is decided "
+                f"for each padded batch, at its first call; call .tune without .bucket()"
+            )
         call = self._bind(args, kwargs)
         return self._kept.decide(call, args, kwargs).examples or 1
 
@@ -580,7 +589,7 @@ class AutoVmapped(Generic[P, R]):
         Yields:
             Where a chunk lies in the batch shape, as slices, and its part of the result.
         """
-        if self._ways.chunk is None or self._ways.shard is not None:
+        if self._ways.chunk is None or self._ways.shard or self._ways.bucket:
             raise SpecError(
                 f"{self._spec.function}.iter(): only .chunk(...) alone gives its result in parts"
             )
@@ -634,13 +643,9 @@ class AutoVmapped(Generic[P, R]):
             promote: how often a batch shape is seen before it gets an exact program; None: never.
 
         Raises:
-            SpecError: a batch axis is named, or an argument lies on several devices.
+            SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
+                several devices.
         """
-        if not self._spec.options.stretch_outputs:
-            raise SpecError(
-                f"{self._spec.function}.bucket(): with stretch_outputs=False it is open which "
-                f"dims of a result were padded; call it without .bucket()"
-            )
         bucket = read_bucket(sizes, promote, self._spec.function)
         return self._another_way(bucket=bucket)
 
@@ -721,12 +726,34 @@ class AutoVmapped(Generic[P, R]):
         return f"<auto_vmap({', '.join(ranks)}) of {told.function}>"
 
     def __reduce__(self) -> Any:
-        """By reference where its name leads back to it, as functions are pickled."""
-        if by_name(self) is self:
+        """By reference where its name leads back to it, as functions are pickled.
+
+        What was made of such a one (`f.chunk(10)`) is that one under another declaration.
+        """
+        found = by_name(self)
+        if found is self:
             return self.__qualname__
+        origin = _origin(found)
+        if origin is not None and origin.__wrapped__ is self.__wrapped__:
+            return _redeclared, (found, None if origin is self else self._declared)
         own = inspect.signature(self.__wrapped__) == self._signature  # may hold what won't pickle
         parts = (None if own else self._signature, self._named_by, self._skip_first)
         return AutoVmapped, (self.__wrapped__, self._declared, *parts)
+
+
+def _origin(found: Any) -> AutoVmapped[..., Any] | None:
+    """The decorated function in what stands under a name: itself, compiled, or a class's."""
+    if isinstance(found, Jitted):
+        found = found.__wrapped__
+    elif isinstance(found, BoundAutoVmapped):
+        found = found.__func__
+    return found if isinstance(found, AutoVmapped) else None
+
+
+def _redeclared(found: Any, declared: Declaration | None) -> AutoVmapped[..., Any]:
+    """The decorated function under another declaration, when it is unpickled."""
+    origin = cast("AutoVmapped[..., Any]", _origin(found))
+    return origin if declared is None else origin._under_another(declared)
 
 
 def _rank_promotion(message: str) -> None:

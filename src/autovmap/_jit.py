@@ -12,7 +12,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._apply.carried import carried
 from autovmap._cache import BoundedCache
-from autovmap._callable import by_name
+from autovmap._callable import BoundTransform, by_name
 from autovmap._explain.plan import Plan
 from autovmap._kind import Kind, kind_of, shown
 from autovmap._partition import Partition
@@ -243,6 +243,25 @@ class BoundJitted(Partial[P, R]):
         """What a call would do: see `AutoVmapped.plan`."""
         return self.jitted.plan(self.args[0], *args, **kwargs)
 
+    def plan_with_outputs(self, /, *args: Any, **kwargs: Any) -> Plan:
+        """The plan with the result's shapes: see `AutoVmapped.plan_with_outputs`."""
+        return self.jitted.plan_with_outputs(self.args[0], *args, **kwargs)
+
+    @property
+    def ranks(self) -> dict[str, Any]:
+        """The base ranks by parameter, the bound one's too if it is ranked."""
+        return self.jitted.ranks
+
+    @property
+    def signature(self) -> str | None:
+        """The declaration as a gufunc signature: see `AutoVmapped.signature`."""
+        return self.jitted.signature
+
+    @property
+    def static_argnames(self) -> tuple[str, ...]:
+        """The parameters whose values are compiled in."""
+        return self.jitted.static_argnames
+
     def lower(self, /, *args: Any, **kwargs: Any) -> Any:
         """As of `jax.jit`'s objects, with the object bound."""
         return self._program.lower(self.args[0], *args, **kwargs)
@@ -262,6 +281,38 @@ class BoundJitted(Partial[P, R]):
     def jit(self, **options: Any) -> "BoundJitted[..., Any]":
         """Itself; with options, the method compiled under these instead."""
         return BoundJitted(self.jitted.jit(**options), self.args[0]) if options else self
+
+    def batch(self, *shape: int) -> "BoundJitted[..., Any]":
+        """Prepend batch axes: see `AutoVmapped.batch`."""
+        return BoundJitted(self.jitted.batch(*shape), self.args[0])
+
+    def outer(self, *groups: str | tuple[str, ...]) -> "BoundJitted[..., Any]":
+        """Groups of arguments side by side: see `AutoVmapped.outer`."""
+        return BoundJitted(self.jitted.outer(*groups), self.args[0])
+
+    def replace(self, **options: Any) -> "BoundJitted[..., Any]":
+        """Other options: see `AutoVmapped.replace`."""
+        return BoundJitted(self.jitted.replace(**options), self.args[0])
+
+    def lift(self, transform: Callable[[Any], Any]) -> "BoundJitted[..., Any]":
+        """The transformed plain method: see `AutoVmapped.lift`; it is transformed as bound."""
+        return BoundJitted(self.jitted.lift(BoundTransform(transform)), self.args[0])
+
+    def chunk(self, *args: Any, **kwargs: Any) -> "BoundJitted[..., Any]":
+        """At most so many examples at once: see `AutoVmapped.chunk`."""
+        return BoundJitted(self.jitted.chunk(*args, **kwargs), self.args[0])
+
+    def shard(self, *args: Any, **kwargs: Any) -> "BoundJitted[..., Any]":
+        """Batch axes over mesh axes: see `AutoVmapped.shard`."""
+        return BoundJitted(self.jitted.shard(*args, **kwargs), self.args[0])
+
+    def loop(self) -> Any:
+        """Refused: what is compiled runs on no real example."""
+        return self.jitted.loop()
+
+    def bucket(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: buckets keep compiled programs of their own."""
+        return self.jitted.bucket(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<bound {self.jitted!r} with {self.args[0]!r}>"

@@ -20,7 +20,7 @@ from autovmap._kind import is_traced
 from autovmap._partition import Partition
 from autovmap._placing import placed_groups
 from autovmap._plan.bucket import padded_dims, padded_sizes
-from autovmap._plan.chunk import covered, plan_chunks
+from autovmap._plan.chunk import covered, plan_chunks, refuse_symbolic
 from autovmap._plan.fit import fitting
 from autovmap._plan.layers import is_mapped
 from autovmap._plan.plan import PlanData
@@ -175,6 +175,7 @@ class Kept:
     def _fitted(
         self, plan: PlanData, parts: Parts, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> int:
+        refuse_symbolic(plan, "chunk")
         found = self._sizes.get(plan)
         if found is None:
             statics, arrays = self.partition.split(args, kwargs)
@@ -212,8 +213,9 @@ class Kept:
         assert bucket is not None
         plan = call.planned.plan
         leaves = [call.leaves[place] for place in call.planned.places]
+        # What stands inside a bucket is decided of the padded call, while its program is traced.
         if _is_traced(args, kwargs):
-            return self.partition(args, kwargs, Parts())
+            return self.partition(args, kwargs)
         refuse_spread(plan, leaves)
         sizes = padded_sizes(plan, bucket)
         if sizes and self._promoted(plan, bucket.promote):
@@ -222,10 +224,10 @@ class Kept:
         if sizes:
             rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
             padded_args, padded_kwargs = call.arguments(rows)
-            result = self.partition(tuple(padded_args), padded_kwargs, Parts())
+            result = self.partition(tuple(padded_args), padded_kwargs)
             result = cut(result, plan, sizes, placed_groups(self._groups, self._place, result))
         else:
-            result = self.partition(args, kwargs, Parts())
+            result = self.partition(args, kwargs)
         with self._lock:
             self._stats.calls += 1
             compiled = self._traces > before

@@ -296,7 +296,7 @@ class NamedVmapped(AutoVmapped[P, R]):
 
     def __reduce__(self) -> Any:
         by_reference = super().__reduce__()
-        if isinstance(by_reference, str):
+        if isinstance(by_reference, str) or by_reference[0] is not AutoVmapped:
             return by_reference
         parts = (self._signature, self._named_by, self._skip_first)
         return NamedVmapped, (self.__wrapped__, self._declared, *parts)

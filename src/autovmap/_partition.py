@@ -33,6 +33,8 @@ class Static:
     def __init__(self, value: Any) -> None:
         self.value = value
         same = value.hex() if type(value) is float else value
+        if type(value) is slice:  # has no hash before Python 3.12
+            same = (value.start, value.stop, value.step)
         self.key = (type(value), same)
 
     def __eq__(self, other: object) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._apply.weak import weakened
 from autovmap._kind import is_key
@@ -71,4 +72,7 @@ def _host_cut(
     kept = [slice(None)] * ndim
     for axis, (size, _) in sizes.items():
         kept[start + block + axis] = slice(0, size)
-    return jax.device_put(np.asarray(array)[tuple(kept)], array.sharding)
+    sharding = array.sharding
+    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
+        sharding = NamedSharding(sharding.mesh, PartitionSpec())  # none may exist for what is left
+    return jax.device_put(np.asarray(array)[tuple(kept)], sharding)

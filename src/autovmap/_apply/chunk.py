@@ -144,6 +144,11 @@ class Chunked:
         )
 
 
+def opened(outputs: Outputs) -> Outputs:
+    """The outputs with keys as their data."""
+    return tuple([jax.random.key_data(x) if is_key(x) else x for x in part] for part in outputs)
+
+
 def _part(array: Any, start: Any, step: int, dim: int) -> Any:
     if step == 1:
         return lax.dynamic_index_in_dim(array, start, dim, keepdims=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from autovmap._apply.chunk import Chunked, Outputs
+from autovmap._apply.chunk import Chunked, Outputs, opened
 from autovmap._apply.nest import Body, Running, make_nest, run, squeeze
 from autovmap._apply.outputs import Groups, Place, Result
 from autovmap._apply.shard import sharded
@@ -61,13 +61,14 @@ def run_parts(
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
         chunked = Chunked(plan, chunks, body, leaves, groups, caught)
         if parts.stage == "empty":
-            return chunked.empty()
+            return chunked.finished(chunked.empty())
         outputs, starts = state
         if parts.stage == "one":
             return joined(chunked.finished(chunked.one(starts)))
         if parts.stage == "step":
-            return chunked.put(outputs, chunked.one(starts), starts)
-        return joined(chunked.finished(outputs))
+            # Donated and given back as what they are: data for a key would be no use to JAX.
+            return chunked.finished(chunked.put(opened(outputs), chunked.one(starts), starts))
+        return joined(outputs)
 
     def inside(part: PlanData, leaves: Sequence[Any]) -> Outputs:
         if parts.examples is not None:

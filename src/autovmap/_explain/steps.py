@@ -1,10 +1,11 @@
 """What a way of running adds to a plan, in words."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from autovmap._plan.bucket import padded_sizes
-from autovmap._plan.chunk import Chunks, plan_chunks
+from autovmap._plan.chunk import Chunks, plan_chunks, with_layers
 from autovmap._plan.plan import PlanData
 from autovmap._plan.shard import Shards, plan_shards
 from autovmap._spec.ways import Chunk, Ways
@@ -27,15 +28,18 @@ def steps(
         mesh: the sizes of the mesh's axes, for a shard.
     """
     found: list[str] = []
+    inner = plan
     if ways.looped:
         found.append("loop: a Python loop over the examples, in place of the layers")
     if ways.bucket is not None:
         sizes = padded_sizes(plan, ways.bucket)
         parts = [f"batch axis {a} padded from {old} to {new}" for a, (old, new) in sizes.items()]
         found.append(f"bucket: {', '.join(parts) or 'nothing to pad'}")
-    inner = plan
+        new_sizes = {axis: new for axis, (_, new) in sizes.items()}
+        layers = [replace(la, size=new_sizes.get(la.axis, la.size)) for la in plan.layers]
+        inner = with_layers(plan, layers)
     if ways.shard is not None and mesh is not None:
-        shards = plan_shards(plan, ways.shard, mesh)
+        shards = plan_shards(inner, ways.shard, mesh)
         inner = shards.inner
         found.append(_shards(shards))
     if ways.chunk is not None:

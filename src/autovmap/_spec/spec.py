@@ -179,7 +179,8 @@ def check_extent(spec: Spec) -> None:
         if name in seen:
             raise SpecError(f"{spec.function}.outer(): {name!r} stands in two places")
         seen.add(name)
-    checked_ways(spec.ways, spec.options.axis_name, spec.function)
+    options = spec.options
+    checked_ways(spec.ways, options.axis_name, options.stretch_outputs, spec.function)
 
 
 Pairs: TypeAlias = list[tuple[str, Any]]

@@ -90,7 +90,12 @@ def given_names(
     given: Any, what: str, function: str, known: Sequence[str], ranked: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """The parameters that a caller named in `static_argnames` or `donate_argnames`, checked."""
-    names: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
+    try:
+        names: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
+    except TypeError:
+        raise SpecError(
+            f"{function}.jit(): {what} is {given!r}; give the name of a parameter, or several"
+        ) from None
     for name in names:
         if name not in known:
             raise SpecError(
@@ -115,6 +120,8 @@ def changes(cls: type) -> bool:
     (False, False, True, True)
     """
     known: Any = cls
+    if cls is slice:  # has no hash before Python 3.12
+        return False
     if known.__hash__ is None:
         return True
     if known.__hash__ is not object.__hash__ and known.__eq__ is not object.__eq__:

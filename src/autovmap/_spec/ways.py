@@ -68,12 +68,19 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and value is not True and value is not False
 
 
-def checked_ways(ways: Ways, axis_names: tuple[Hashable, ...], function: str) -> None:
+def checked_ways(
+    ways: Ways, axis_names: tuple[Hashable, ...], stretch: bool, function: str
+) -> None:
     """Refuse what makes no sense together; the table stands in docs/running.md.
 
     Raises:
         SpecError: two ways that exclude each other, or a named axis where a part would be seen.
     """
+    if ways.bucket and not stretch:
+        raise SpecError(
+            f"{function}.bucket(): with stretch_outputs=False it is open which dims of a result "
+            f"were padded; call it without .bucket()"
+        )
     if ways.looped and ways.compiled:
         other = "chunk" if ways.chunk else "shard" if ways.shard else "bucket"
         raise SpecError(
@@ -195,6 +202,11 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
                 f"{function}.shard(): {entry!r} is no mesh axis; an entry is a name, a tuple of "
                 f"names, or None for not sharded"
             )
+    if mesh is not None and not hasattr(mesh, "axis_names"):
+        raise SpecError(
+            f"{function}.shard(): mesh is {mesh!r} of type {type(mesh).__name__}; give a "
+            f"jax.sharding.Mesh, or set one around the call"
+        )
     names = [name for entry in axes for name in entry]
     for i, name in enumerate(names):
         if name in names[:i]:
