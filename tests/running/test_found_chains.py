@@ -128,3 +128,14 @@ def test_a_slice_is_static(way: Any) -> None:
     run = way(f)
     for part in (slice(0, 2), slice(1), slice(None, None, 2), slice(0, 2)):
         np.testing.assert_array_equal(run(X, part), f(X, part))
+
+
+def test_a_plan_says_all_of_a_step() -> None:
+    run = auto_vmap(x=1)(total).shard("data", mesh=one_device()).chunk(2, remat=True)
+    lines = str(run.plan(X)).splitlines()
+    text = " ".join(line.strip() for line in lines)
+    assert (
+        "chunk: 5 chunks of 2 examples (2 of batch axis -1), the last overlapping, "
+        "computed again in the backward pass on each device" in text
+    )
+    assert max(map(len, lines)) <= 80

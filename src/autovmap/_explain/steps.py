@@ -63,7 +63,7 @@ def _chunk(
     where = " on each device" if each else ""
     found: list[str] = []
     if not isinstance(asked.size, int):
-        bound = "the free memory" if asked.memory is None else f"{asked.memory:,} bytes"
+        bound = "the device" if asked.memory is None else f"{asked.memory:,} bytes"
         if size is None:
             return [f"chunk: as many examples as fit {bound}, decided at the first call"]
         found.append(f"chunk size: at most {size} examples fit {bound}{where}")

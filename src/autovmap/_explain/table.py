@@ -5,6 +5,7 @@ Plain ASCII and no empty line, so that it prints on any terminal and stands in a
 
 from collections import Counter
 from collections.abc import Sequence
+from textwrap import wrap
 
 from autovmap._explain.calling import UNKNOWN, Calling, Output, forgotten
 from autovmap._explain.rows import Cell, Fill, Row, argument_rows, columns, result_rows, root
@@ -61,7 +62,9 @@ def table(
     if len(results) > MOST_LINES:
         lines.append(f"... and {len(results) - MOST_LINES} outputs more")
     lines += [_layer(plan, calling, i) for i in range(len(plan.layers))]
-    lines += [text for text, _ in remarks(plan, calling)]
+    for text, _ in remarks(plan, calling):
+        whole = text in calling.steps  # says why at its end
+        lines += wrap(text, WIDTH - 2, subsequent_indent="  ") if whole else [text]
     lines += [f"({legend})"] if (legend := _legend([*shown, *results])) else []
     return "\n".join([ascii_text(title), *(f"  {_cut(ascii_text(line))}" for line in lines)])
 
