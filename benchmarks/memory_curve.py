@@ -49,6 +49,7 @@ def draw(found: list[tuple[int, int]], path: str) -> None:
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "autovmap"  # the same file each time
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text, in the reader's font
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
@@ -60,7 +61,9 @@ def draw(found: list[tuple[int, int]], path: str) -> None:
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
-    versions = f"jax {metadata.version('jax')}, {jax.default_backend()}, {time.strftime('%Y-%m-%d')}"
+    versions = (
+        f"jax {metadata.version('jax')}, {jax.default_backend()}, {time.strftime('%Y-%m-%d')}"
+    )
     figure.text(0.99, 0.01, versions, ha="right", va="bottom", fontsize=7, color="#666666")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

@@ -287,10 +287,10 @@ def current_mesh(given: Any, function: str) -> Any:
 
 
 def _shape_of(array: Any) -> Any:
-    """An array's shape for `lower`, with its sharding if it has one."""
+    """An array's shape for `lower`, with its sharding if it is bound to one."""
     if isinstance(array, (bool, int, float, complex)):
         return array
-    sharding = getattr(array, "sharding", None)
+    sharding = getattr(array, "sharding", None) if getattr(array, "committed", True) else None
     weak = getattr(array, "weak_type", False)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding, weak_type=weak)
 

@@ -39,6 +39,8 @@ def pad(array: Any, dims: Mapping[int, int]) -> Any:
     for dim, size in dims.items():
         index = np.minimum(np.arange(size), found.shape[dim] - 1)
         found = np.take(found, index, axis=dim)
+    if isinstance(array, jax.Array) and array.committed:
+        return jax.device_put(found, array.sharding)  # the program runs where the array lies
     return found
 
 

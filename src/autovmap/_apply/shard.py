@@ -10,6 +10,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._apply.outputs import Groups
+from autovmap._kind import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._plan.shard import Placed, Shards
@@ -68,12 +69,24 @@ def sharded(
 
 
 def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tuple[list[int], ...]:
+<<<<<<< HEAD
     """How many dims each output of the whole batch has.
 
     Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
     """
     given = [_anywhere(x) if isinstance(x, jax.Array) else x for x in leaves]
     shapes = jax.eval_shape(lambda rows: inside(plan, rows), given)
+=======
+    """How many dims each output of the whole batch has."""
+    # Bare shapes: on an Explicit mesh the leaves' shardings would be checked against each other.
+    bare = [
+        jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=getattr(x, "weak_type", False))
+        if isinstance(x, jax.Array)
+        else x
+        for x in leaves
+    ]
+    shapes = jax.eval_shape(lambda rows: inside(plan, rows), bare)
+>>>>>>> d9765da (docs/too-big.md and docs/devices.md; ways on several devices hold what they say)
     return tuple([len(x.shape) for x in part] for part in shapes)
 
 
@@ -96,16 +109,24 @@ def _rows(placed: Placed) -> Any:
     return jnp.minimum(start + jnp.arange(placed.step), placed.size - 1)
 
 
-def _gathered(plan: PlanData, shards: Shards, group: Group, array: Any) -> Any:
-    """An output whose parts are gathered along the axes that no sharding exists for."""
+def _gathered(
+    plan: PlanData, shards: Shards, group: Group, array: Any, ndim: int | None = None
+) -> Any:
+    """An output whose parts are gathered along the axes that no sharding exists for.
+
+    `ndim` is how many dims the output has, where an array is a key's data.
+    """
     array = jnp.asarray(array)
     dims = [
         (dim, placed)
         for placed in shards.gathered
-        if (dim := shards.dim(plan, placed, group, array.ndim)) is not None
+        if (dim := shards.dim(plan, placed, group, ndim or array.ndim)) is not None
     ]
     if not dims:
         return array
+    if is_key(array):  # JAX gathers no keys, but their data
+        data = _gathered(plan, shards, group, jax.random.key_data(array), array.ndim)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     names = tuple(name for _, placed in dims for name in placed.names)
     parts = [placed.parts for _, placed in dims]
     array = lax.all_gather(array, names)
