@@ -290,7 +290,8 @@ def _shape_of(array: Any) -> Any:
     """An array's shape for `lower`, with its sharding if it is bound to one."""
     if isinstance(array, (bool, int, float, complex)):
         return array
-    sharding = getattr(array, "sharding", None) if getattr(array, "committed", True) else None
+    bound = not is_traced(array) and getattr(array, "committed", True)
+    sharding = getattr(array, "sharding", None) if bound else None
     weak = getattr(array, "weak_type", False)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding, weak_type=weak)
 
