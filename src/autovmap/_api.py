@@ -350,11 +350,11 @@ class AutoVmapped(Generic[P, R]):
         """The same under another declaration, or another function under the same; made once."""
         found = self._variants.get(key)
         if found is None:
-            found = self._under_another(declared, function)
+            found = self.declared_as(declared, function)
             self._variants.put(key, found)
         return found
 
-    def _under_another(self, declared: Declaration, function: Any = None) -> "AutoVmapped[P, Any]":
+    def declared_as(self, declared: Declaration, function: Any = None) -> "AutoVmapped[P, Any]":
         """The same under another declaration, or another function; made anew."""
         function = self.__wrapped__ if function is None else function
         parts = (self._signature, self._named_by, self._skip_first)
@@ -753,7 +753,7 @@ def _origin(found: Any) -> AutoVmapped[..., Any] | None:
 def _redeclared(found: Any, declared: Declaration | None) -> AutoVmapped[..., Any]:
     """The decorated function under another declaration, when it is unpickled."""
     origin = cast("AutoVmapped[..., Any]", _origin(found))
-    return origin if declared is None else origin._under_another(declared)
+    return origin if declared is None else origin.declared_as(declared)
 
 
 def _rank_promotion(message: str) -> None:

@@ -69,24 +69,12 @@ def sharded(
 
 
 def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tuple[list[int], ...]:
-<<<<<<< HEAD
     """How many dims each output of the whole batch has.
 
     Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
     """
     given = [_anywhere(x) if isinstance(x, jax.Array) else x for x in leaves]
     shapes = jax.eval_shape(lambda rows: inside(plan, rows), given)
-=======
-    """How many dims each output of the whole batch has."""
-    # Bare shapes: on an Explicit mesh the leaves' shardings would be checked against each other.
-    bare = [
-        jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=getattr(x, "weak_type", False))
-        if isinstance(x, jax.Array)
-        else x
-        for x in leaves
-    ]
-    shapes = jax.eval_shape(lambda rows: inside(plan, rows), bare)
->>>>>>> d9765da (docs/too-big.md and docs/devices.md; ways on several devices hold what they say)
     return tuple([len(x.shape) for x in part] for part in shapes)
 
 
