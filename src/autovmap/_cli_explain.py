@@ -17,7 +17,8 @@ SPEC is one of
   "(m,n),(n)->(m)"       a NumPy gufunc signature
   0,1,key                a base rank for each argument: an int, None, or key (a PRNG key)
   "{'s': 0, 'v': 1}"     base ranks by name
-  package.module:name    a function that auto_vmap decorates (or a method, module:Class.name)
+  "b q [k], [k] -> q b"  a pattern in named_vmap's brackets; sizes as a=2 among the SHAPEs
+  package.module:name    a decorated function (or a method, module:Class.name)
 
 SHAPE is one of
   5,3,4                  a shape; () for no dims; a letter is a symbolic size, as in b,3
@@ -28,6 +29,7 @@ EXAMPLES = """\
 examples:
   python -m autovmap explain "(m,n),(n)->(m)" 5,3,4 4
   python -m autovmap explain 0,1,2 "()" 7,1,3 7,5,3,3 --code
+  python -m autovmap explain "(a b) [n] -> b a" 6,3 a=2
   python -m autovmap explain mymodel:log_likelihood y=f32[100] scale=f32[200,1]
   python -m autovmap explain 1,1 5,1,3 b,3 --svg plan.svg
 """
@@ -109,7 +111,10 @@ def _print(text: str, file: Any) -> None:
 
 def _plan(spec: str, shapes: Sequence[str], outputs: bool) -> Any:
     """The plan for a spec and shapes as they were typed."""
-    function = _function(spec, len(shapes))
+    axes = pattern_axes(spec)
+    sizes = [x for x in shapes if axes and SIZE.fullmatch(x) and x.partition("=")[0] in axes]
+    shapes = [text for text in shapes if text not in sizes]
+    function = _function(spec, len(shapes), None if axes is None else _sizes(sizes))
     if outputs and ":" not in spec:
         raise MisuseError("--outputs needs a function: give SPEC as package.module:name")
     args, kwargs = _arguments(shapes)
@@ -127,9 +132,48 @@ def _plan(spec: str, shapes: Sequence[str], outputs: bool) -> Any:
         raise MisuseError(f"{error}; give a SHAPE for each argument") from error
 
 
-def _function(spec: str, count: int) -> Any:
-    """A decorated function: the one that is named, or one that has the spec and no body."""
-    from autovmap import auto_vmap
+SIZE = re.compile(r"\w+=\d+(,\d+)*")
+PATTERN = re.compile(r"\[|\.\.\.|\w\s+\w|\)\s*\w|\w\s*\(")
+"""What no gufunc signature has."""
+
+
+def pattern_axes(spec: str) -> set[str] | None:
+    """The names of a pattern's axes, or None for any other SPEC.
+
+    What reads as a gufunc signature is one: `(n)->()` could be either.
+
+    >>> sorted(pattern_axes("(a b) [n] -> b")), pattern_axes("(a,b)->()"), pattern_axes("0,1")
+    (['a', 'b', 'n'], None, None)
+    """
+    from autovmap._spec.pattern import axes_of
+    from autovmap._spec.pattern_rules import read_pattern
+
+    if "->" not in spec or ("(" in spec and not PATTERN.search(spec)):
+        return None
+    pattern = read_pattern(spec, "explain")
+    axes = [axis for nodes in (*pattern.inputs, *pattern.outputs) for axis in axes_of(nodes)]
+    return {axis.name for axis in axes if axis.name}
+
+
+def _sizes(texts: Sequence[str]) -> dict[str, Any]:
+    """Sizes of axes, as `a=2` or `a=2,3`."""
+    split = [text.split("=") for text in texts]
+    numbers = {name: [int(word) for word in words.split(",")] for name, words in split}
+    return {name: tuple(size) if len(size) > 1 else size[0] for name, size in numbers.items()}
+
+
+def _function(spec: str, count: int, sizes: dict[str, Any] | None) -> Any:
+    """A decorated function: the one that is named, or one that has the spec and no body.
+
+    `sizes` are those of a pattern's axes, None if the spec is no pattern.
+    """
+    from autovmap import auto_vmap, named_vmap
+
+    if sizes is not None:
+        from autovmap._spec.pattern_rules import read_pattern
+
+        names = [f"x{i}" for i in range(len(read_pattern(spec).inputs))]
+        return named_vmap(spec, sizes=sizes)(_nothing(names))
 
     if re.fullmatch(r"[\w.]+:[\w.]+", spec):
         return _imported(spec)

@@ -1,9 +1,7 @@
 """`named_vmap`: einx's bracket notation in front of the same plans."""
 
-import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from autovmap._api import AutoVmapped
 from autovmap._apply.depend import dependencies, shorten
@@ -13,23 +11,21 @@ from autovmap._apply.loop import run_loop
 from autovmap._apply.nest import Body, make_nest, run
 from autovmap._apply.parts import Parts
 from autovmap._apply.pattern import Placer, composed, prepared, refuse_missing
-from autovmap._bind import Binder, Call, Layout, Planned
+from autovmap._bind import Call, Planned
 from autovmap._cache import BoundedCache
 from autovmap._callable import shown_name
 from autovmap._declare import Decorator, decorated
 from autovmap._explain.plan import Plan
 from autovmap._explain.table import note
 from autovmap._jit import Jitted
-from autovmap._leaf import planned_leaf, refuse_structs
+from autovmap._named_bind import NamedDeclaration, PatternBinder, read_named_spec
 from autovmap._plan.outputs import Group
-from autovmap._plan.pattern import PatternPlan, make_pattern_plan
-from autovmap._plan.pattern_counts import Given
-from autovmap._spec.options import DEFAULTS, read_options
-from autovmap._spec.pattern import NO_PATTERN, Pattern, Span, pointed
-from autovmap._spec.pattern_rules import Entry, Sizes, entries, read_pattern, read_sizes
-from autovmap._spec.ranks import UNMAPPED
-from autovmap._spec.spec import Declaration, Parameter, Spec
-from autovmap._tree import one_level
+from autovmap._plan.pattern import PatternPlan
+from autovmap._plan.pattern_parts import PlacedGroup
+from autovmap._showing import calling, placed_outputs, result_shapes
+from autovmap._spec.options import DEFAULTS
+from autovmap._spec.pattern import Pattern
+from autovmap._spec.pattern_rules import read_pattern
 from autovmap.errors import AutoVmapError, SpecError
 
 P = ParamSpec("P")
@@ -37,22 +33,6 @@ R = TypeVar("R", covariant=True)
 
 SAID_BY_PATTERN = ("in_axes", "out_axes", "axis_name")
 VARIANTS = 64
-
-
-@dataclass(frozen=True)
-class NamedDeclaration(Declaration):
-    """What a user wrote of a pattern."""
-
-    pattern: Pattern = NO_PATTERN
-    sizes: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSpec(Spec):
-    """A pattern, checked against the function's parameters: their ranks are its entries."""
-
-    pattern: Pattern = NO_PATTERN
-    sizes: Sizes = ()
 
 
 def named_vmap(
@@ -139,6 +119,14 @@ def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[st
     return options
 
 
+class Ran(NamedTuple):
+    """A result, and what it was before its dims were composed, with the group of each leaf."""
+
+    result: Any
+    flat: Any
+    groups: Sequence[PlacedGroup]
+
+
 class NamedVmapped(AutoVmapped[P, R]):
     """A function under a pattern; `named_vmap` makes it.
 
@@ -156,7 +144,7 @@ class NamedVmapped(AutoVmapped[P, R]):
         """Read the declaration; a method's pattern leaves out its first parameter."""
         self._skip_first = skip_first
         name = shown_name(self._named_by)
-        self._under = _read_spec(self._declared, self._signature, name, skip_first)
+        self._under = read_named_spec(self._declared, self._signature, name, skip_first)
         self._told = self._spec = self._under
         self._binder = PatternBinder(self._under, self._signature)
         self._ways = self._under.ways
@@ -181,7 +169,7 @@ class NamedVmapped(AutoVmapped[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example at once."""
         call = self._binder.bind(args, kwargs)
-        return self._run_named(call, call.arrays())
+        return self._run_named(call, call.arrays(), self._spec.looped).result
 
     def run_traced(
         self,
@@ -192,15 +180,15 @@ class NamedVmapped(AutoVmapped[P, R]):
     ) -> Any:
         """What a compiled program does of a call, inside its trace."""
         call = self._binder.bind(args, kwargs)
-        return self._run_named(call, call.arrays())
+        return self._run_named(call, call.arrays(), self._spec.looped).result
 
-    def _run_named(self, call: Call, arrays: Sequence[Any]) -> Any:
+    def _run_named(self, call: Call, arrays: Sequence[Any], looped: bool) -> "Ran":
         plan = cast("PatternPlan", call.planned.plan)
         body = self._body(call)
         try:
             keyed = fold_keys(plan, prepared(plan, arrays))
             try:
-                return self._run_plan(call.planned, body, keyed)
+                return self._run_plan(call.planned, body, keyed, looped)
             except ValueError as error:
                 if not isinstance(error, AutoVmapError) and "out_axes" in str(error):
                     self._refuse_missing(plan, body, keyed)
@@ -217,14 +205,14 @@ class NamedVmapped(AutoVmapped[P, R]):
                     error.add_note(line)
             raise
 
-    def _run_plan(self, planned: Planned, body: Body, arrays: Sequence[Any]) -> Any:
+    def _run_plan(self, planned: Planned, body: Body, arrays: Sequence[Any], looped: bool) -> "Ran":
         plan = cast("PatternPlan", planned.plan)
         placer = Placer(plan)
         groups, place = plan.groups, placer
         if not self._spec.options.stretch_outputs and not plan.trivial:
             groups, short = shorten(plan, body, arrays, groups, placer)
             place = Placer(plan, given=cast("Any", short)(None))
-        if self._spec.looped:
+        if looped:
             self._refuse_missing(plan, body, arrays)
             fronts = [Group(0, group.axes) for group in groups]
             result = run_loop(plan, body, arrays, tuple(dict.fromkeys(fronts)), place.in_front)
@@ -235,7 +223,7 @@ class NamedVmapped(AutoVmapped[P, R]):
         else:
             result = run(plan, make_nest(plan, groups), body, arrays, groups, place)
         at = place(result) if plan.trivial else place.found
-        return composed(plan, result, at, self._spec.looped)
+        return Ran(composed(plan, result, at, looped), result, at)
 
     def _refuse_missing(self, plan: PatternPlan, body: Body, arrays: Sequence[Any]) -> None:
         """Refuse a result that lacks an axis it depends on: JAX would name neither.
@@ -250,15 +238,21 @@ class NamedVmapped(AutoVmapped[P, R]):
 
     def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
         """What a call with these arguments would do; nothing is run, traced or allocated."""
-        return Plan.of(self._binder.bind(args, kwargs, run=False).planned.plan)
+        call = self._binder.bind(args, kwargs, run=False)
+        return Plan.of(call.planned.plan, calling(self._spec, call, self._steps(call)))
 
     def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
-        """Refused: where a pattern puts the parts of its outputs is not in its plan yet."""
-        name = self._spec.function
-        raise SpecError(
-            f"{name}.plan_with_outputs(): the plan of a named_vmap knows no outputs; their shapes "
-            f"are jax.eval_shape({name}, ...)'s, and its arguments are in {name}.plan(...)"
-        )
+        """The plan with the result's shapes, for which the function is traced, but not run."""
+        call = self._binder.bind(args, kwargs, run=False)
+        ran: list[Ran] = []
+
+        def traced(call: Call, arrays: Sequence[Any]) -> Any:
+            ran.append(self._run_named(call, arrays, looped=False))
+            return ran[-1].flat, ran[-1].result
+
+        flat, result = result_shapes(traced, call)
+        shown = calling(self._spec, call, self._steps(call), type(flat) is tuple)
+        return Plan.of(call.planned.plan, shown, placed_outputs(flat, result, ran[-1].groups))
 
     def batch(self, *shape: int) -> "AutoVmapped[P, R]":
         """Refused: the pattern says all axes."""
@@ -300,60 +294,3 @@ class NamedVmapped(AutoVmapped[P, R]):
             return by_reference
         parts = (self._signature, self._named_by, self._skip_first)
         return NamedVmapped, (self.__wrapped__, self._declared, *parts)
-
-
-def _read_spec(
-    declared: NamedDeclaration, signature: inspect.Signature, function: str, skip_first: bool
-) -> NamedSpec:
-    """Match a pattern with a signature; every mistake that needs no argument is found here."""
-    parameters = list(signature.parameters.values())
-    options = {**(declared.named or {}), **(declared.options or {})}
-    pattern = declared.pattern
-    trees = entries(pattern, parameters[skip_first:], function)
-    return NamedSpec(
-        function=function,
-        parameters=tuple(
-            Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED)) for p in parameters
-        ),
-        options=read_options(options, function, one_level),
-        ways=declared.ways,
-        pattern=pattern,
-        sizes=read_sizes(pattern, declared.sizes or {}, function),
-    )
-
-
-class PatternBinder(Binder):
-    """Binds calls of one function under a pattern."""
-
-    _spec: NamedSpec
-
-    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
-        """Plan anew from the leaves' shapes."""
-        spec = self._spec
-        places: list[int] = []
-        rows: list[Given] = []
-        for i in layout.ranked:
-            rank = cast("Entry", layout.ranks[i])
-            path = layout.paths[i]
-            if run:
-                refuse_structs(leaves[i], path, spec.function)
-            if layout.whole[i] and callable(leaves[i]) and not hasattr(leaves[i], "shape"):
-                raise _factory(spec, rank.index, path)
-            leaf = planned_leaf(leaves[i], rank, path, layout.whole[i], spec.function)
-            if leaf is not None:
-                places.append(i)
-                rows.append(Given(leaf, spec.pattern.inputs[rank.index]))
-        plan = make_pattern_plan(
-            spec.function, spec.pattern, spec.sizes, rows, spec.options, in_front=spec.looped
-        )
-        return Planned(plan, tuple(places))
-
-
-def _factory(spec: NamedSpec, index: int, path: str) -> SpecError:
-    at = spec.pattern.places[index] if index < len(spec.pattern.places) else 0
-    nodes = spec.pattern.inputs[index]
-    span = Span(nodes[0].span.at, nodes[-1].span.end) if nodes else Span(at, at + 1)
-    return SpecError(
-        f"{spec.function}(): {path} is a function, and einx's tensor factories are not taken; pass "
-        f"the array that it makes\n{pointed(spec.pattern.text, span)}"
-    )

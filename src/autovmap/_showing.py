@@ -12,10 +12,12 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._apply.outputs import Place
 from autovmap._bind import Call, Slot, argument_slots
-from autovmap._explain.calling import Bystander, Calling, How, Output, Passed
+from autovmap._explain.calling import Bystander, Calling, How, Output, Passed, Placement
 from autovmap._leaf import Kind, is_array, kind_of
 from autovmap._plan.core import kept
 from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.pattern import PatternPlan
+from autovmap._plan.pattern_parts import PlacedGroup
 from autovmap._plan.plan import PlanData
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 
@@ -23,8 +25,11 @@ ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
 Rows = tuple[int | None, ...]
 
 
-def calling(spec: Spec, call: Call, steps: Sequence[str] = ()) -> Calling:
-    """How the arguments of a call reach the function, and the steps of its way of running."""
+def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = True) -> Calling:
+    """How the arguments of a call reach the function, and the steps of its way of running.
+
+    For `parted`, see `Placement`.
+    """
     rows = _rows(call)
     passed: list[Passed] = []
     bystanders: list[Bystander] = []
@@ -32,6 +37,7 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = ()) -> Calling:
         value = _value(call, slot)
         passed.append(_passed(spec, slot, value, rows.get(slot.place)))
         bystanders += _bystanders(slot.path, value, rows.get(slot.place))
+    plan = call.planned.plan
     kinds = [kind_of(type(call.leaves[place])) for place in call.planned.places]
     return Calling(
         passed=tuple(passed),
@@ -40,8 +46,11 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = ()) -> Calling:
         foreign=tuple(row for row, kind in enumerate(kinds) if kind is Kind.CONVERTIBLE),
         out_axes=spec.options.out_axes,
         stretch_outputs=spec.options.stretch_outputs,
-        core=_core(spec, call.planned.plan),
+        core=_core(spec, plan),
         steps=tuple(steps),
+        placement=Placement(str(plan.pattern), plan.prepares, plan.outputs, parted)
+        if isinstance(plan, PatternPlan)
+        else None,
     )
 
 
@@ -185,3 +194,18 @@ def _held(plan: PlanData, shape: tuple[Any, ...], group: Group) -> frozenset[int
     return frozenset(
         axis for axis in range(-block, 0) if shape[start + block + axis] == plan.batch_shape[axis]
     )
+
+
+def placed_outputs(flat: Any, result: Any, groups: Sequence[PlacedGroup]) -> tuple[Output, ...]:
+    """The leaves of a result under a pattern, given also as it is before dims are composed."""
+    found: list[Output] = []
+    leaves = zip(jax.tree.leaves(flat), tree_flatten_with_path(result)[0], groups, strict=True)
+    for before, (keys, leaf), part in leaves:
+        path = f"result{keystr(keys)}"
+        if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
+            dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
+            shapes = [tuple(getattr(x, "shape", ())) for x in (leaf, before)]
+            found.append(Output(path, shapes[0], dtype, part=part, flat=shapes[1]))
+        else:
+            found.append(Output(path, (), type(leaf).__name__, None, array=False))
+    return tuple(found)

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax.export import SymbolicScope, symbolic_shape
 
-from autovmap import Plan, auto_vmap
+from autovmap import Plan, auto_vmap, named_vmap
 
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
-SHOWN = ["broadcast", "one", "outer", "model", "named", "keys", "eight"]
+SHOWN = ["broadcast", "one", "outer", "model", "named", "keys", "eight", "pattern"]
 """Those that stand in the docs."""
 
 
@@ -145,6 +145,27 @@ def hostile() -> Plan:
     return auto_vmap(**{"tree": 1, "axis_name": "<b>"})(lambda tree: tree).plan_with_outputs(tree)
 
 
+def pattern() -> Plan:
+    def attend(weights, values):
+        return weights @ values
+
+    return named_vmap("b q [k] (h d), b [k] h c -> b q h (c d)", d=2)(attend).plan(
+        f32(2, 5, 7, 6), f32(2, 7, 3, 4)
+    )
+
+
+def pattern_parts() -> Plan:
+    def ensemble(params, x, rng):
+        y = params["w"] @ x + params["b"]
+        return {"y": y, "name": "text"}, jax.random.normal(rng)
+
+    params = {"w": f32(10, 4, 3), "b": f32(10, 4)}
+    decorated = named_vmap(
+        "e [...], b b [n], -> e b [...], 1 (b e)", randomness="different", stretch_outputs=False
+    )(ensemble)
+    return decorated.plan_with_outputs(params, f32(5, 5, 3), jax.random.key(0))
+
+
 def eight() -> Plan:
     def everything(a, b, c, d, e, g, h, i):
         return a
@@ -180,6 +201,8 @@ GALLERY: dict[str, Callable[[], Plan]] = {
         forgotten,
         symbolic,
         hostile,
+        pattern,
+        pattern_parts,
         eight,
     ]
 }

@@ -13,7 +13,11 @@ from autovmap import _cli
 
 MODULE = """
 import jax.numpy as jnp
-from autovmap import auto_vmap
+from autovmap import auto_vmap, named_vmap
+
+@named_vmap("(a b) [n] -> a b", a=2)
+def by_name(x):
+    return x.sum()
 
 @auto_vmap(y=1, scale=0)
 def energy(y, scale):
@@ -67,6 +71,13 @@ def test_signature(capsys: pytest.CaptureFixture[str]) -> None:
         (["explained_module:energy", "4,3", "()", "--outputs"], ["result    float32[4]"]),
         (["1,1", "5,3", "3", "--code"], ["def call(f, a, b):", "jax.vmap(f, in_axes=(0, None))"]),
         (["(),()->()", "4,1", "3"], ["batch shape (4, 3)"]),
+        (["b q [k], [k] b -> q b", "2,3,4", "4,2"], ["pattern: b q [k], [k] b -> q b", "(3, 2)"]),
+        (["a->a", "3"], ["batch shape (3,)", "pattern: a->a"]),
+        (["(a b)->b a", "6", "a=2"], ["batch shape (3, 2)", "reshaped to (2, 3)"]),
+        (["(a b)... -> a... b...", "4,6", "a=2,3"], ["batch shape (2, 3, 2, 2)"]),
+        (["(a b) [n] -> b a", "6,3", "a=2", "--code"], ["jax.numpy.reshape(x0, (2, 3, 3))"]),
+        (["explained_module:by_name", "6,4"], ["by_name", "pattern: (a b) [n] -> a b"]),
+        (["explained_module:by_name", "6,4", "--outputs"], ["result    float32[2,3]"]),
     ],
 )
 def test_what_it_says(words: list[str], parts: list[str], capsys) -> None:
@@ -82,6 +93,11 @@ def test_what_it_says(words: list[str], parts: list[str], capsys) -> None:
         (["(m,n),(n)->(m)", "5,3,4", "5"], 1, "inconsistent size for core dimension 'n'"),
         (["2", "3"], 1, "below its base rank 2"),
         (["(m,n->(m)", "3"], 2, "(m,n->(m)"),
+        (["a [b] c", "3"], 2, "is no signature"),
+        (["a [b -> a", "3,4"], 2, "does not close '['"),
+        (["a b, a -> a b", "3,4", "5"], 1, "axis 'a' has size 3 in x0 and size 5 in x1"),
+        (["(a b) -> a b", "6"], 2, "give a=... to named_vmap"),
+        (["a b -> a", "3,4", "--outputs"], 2, "--outputs needs a function"),
         (["1,1", "4,3"], 2, "ranks 2 arguments, but there are 1 SHAPEs"),
         (["(m)->()"], 2, "give a SHAPE for each argument"),
         (["1,x", "3", "3"], 2, "'x' in it is no base rank"),

@@ -52,7 +52,8 @@ def jaxpr_of(function: Callable[..., Any], args: Any, kwargs: Any) -> str:
         for i, array in zip(places, arrays, strict=True):
             given[i] = array
         rebuilt_args, rebuilt_kwargs = jax.tree.unflatten(treedef, given)
-        out = function(*rebuilt_args, **rebuilt_kwargs)
+        in_order = {name: rebuilt_kwargs[name] for name in kwargs}  # JAX sorts the keys of a dict
+        out = function(*rebuilt_args, **in_order)
         return [leaf for leaf in jax.tree.leaves(out) if is_array(leaf)]
 
     return str(jax.make_jaxpr(of_arrays)([leaves[i] for i in places]))
@@ -255,3 +256,18 @@ def test_it_is_as_short_as_one_would_write_it() -> None:
     assert code.splitlines()[-1] == (
         "    return jax.vmap(jax.vmap(f, in_axes=(None, 0, 0)), in_axes=(None, None, 0))(s, v, m)"
     )
+
+
+def test_strings_in_a_result() -> None:
+    """Without the outputs nothing tells of them; where nothing is mapped they pass all the same."""
+
+    def labelled(x: Any) -> Any:
+        return {"y": 2 * x, "name": "kept"}
+
+    decorated = auto_vmap(x=1)(labelled)
+    batch, one = (ONES((4, 3)),), (ONES(3),)
+    check(decorated, one, {}, decorated.plan(*one).code())
+    check(decorated, batch, {}, decorated.plan_with_outputs(*batch).code())
+    code = decorated.plan(*batch).code()
+    with pytest.raises(TypeError, match="is not a valid JAX type"):
+        compiled(code)(labelled, *batch)

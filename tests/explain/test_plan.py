@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autovmap import AutoVmapError, BatchShapeError, Plan, SpecError, auto_vmap, named_vmap
+from autovmap import (
+    AutoVmapError,
+    BatchShapeError,
+    Plan,
+    RankError,
+    SpecError,
+    auto_vmap,
+    named_vmap,
+)
 from explain.gallery import GALLERY, broadcast, f32
 
 
@@ -162,10 +170,44 @@ def test_code_that_depends_on_the_result() -> None:
     assert "table" in function.plan(f32(4))._repr_html_()
 
 
-def test_a_pattern_has_no_outputs_and_no_code_yet() -> None:
-    function = named_vmap("a [b] -> a")(lambda x: x.sum())
-    with pytest.raises(SpecError, match=r"knows no outputs; their shapes are jax\.eval_shape"):
-        function.plan_with_outputs(f32(4, 3))
-    with pytest.raises(SpecError, match="so it has no code"):
-        function.plan(f32(4, 3)).code()
-    assert "batch shape (4,)" in function.plan(f32(4, 3))._repr_html_()
+class TestPatterns:
+    """The plan of a `named_vmap`."""
+
+    def pairs(self, function: Any) -> Any:
+        return named_vmap("a b [n], (c a) -> (b a), c [m] a")(function)
+
+    def test_it_tells_the_parts_of_its_result(self) -> None:
+        plan = self.pairs(raises_when_called).plan(deleted(2, 3, 4), deleted(10))
+        assert str(plan).splitlines()[4:7] == [
+            "  result[0]                   3   2   . |",
+            "  result[1]                   .   2   5 | m",
+            "  vmap 1: batch axis -3 'b', size 3, over args[0] (dim 1); out_axes (0, None)",
+        ]
+        assert plan.steps == (
+            "pattern: a b [n], (c a) -> (b a), c [m] a",
+            "first: args[1] reshaped to (5, 2)",
+        )
+
+    def test_it_tells_its_outputs(self) -> None:
+        function = self.pairs(lambda x, y: ({"s": x.sum(), "t": "text"}, jnp.ones(7)))
+        plan = function.plan_with_outputs(f32(2, 3, 4), f32(10))
+        assert plan.outputs is not None
+        assert [(o.path, o.shape, o.dtype) for o in plan.outputs] == [
+            ("result[0]['s']", (6,), "float32"),
+            ("result[0]['t']", (), "str"),
+            ("result[1]", (5, 7, 2), "float32"),
+        ]
+        assert "result[1]       float32[5,7,2]" in str(plan)
+        assert "m=7" in str(plan)
+
+    def test_it_fails_as_the_call_does(self) -> None:
+        function = self.pairs(lambda x, y: (x.sum(), y))
+        for call in (function, function.plan_with_outputs):
+            with pytest.raises(RankError, match=r"result\[1\] has shape \(\) for one example"):
+                call(jnp.ones((2, 3, 4)), jnp.ones(10))
+
+    def test_it_is_a_value(self) -> None:
+        one, other = (self.pairs(jnp.dot).plan(f32(2, 3, 4), f32(10)) for _ in range(2))
+        assert one == other
+        assert len({one, other}) == 1
+        assert pickle.loads(pickle.dumps(one)) == one

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from autovmap._apply.nest import make_nest, run
 from autovmap._plan.keys import Fold
 from autovmap._plan.leaf import Leaf
+from autovmap._plan.pattern_parts import PlacedLeaf
 from autovmap._plan.plan import PlanData, make_plan
 from autovmap._spec.options import Options
 
@@ -25,6 +26,7 @@ def fold_keys(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:
 
 def _fold(leaf: Leaf, key: Any, fold: Fold) -> Any:
     """`jax.random.fold_in(key, i)` along one axis after the other, outermost first."""
+    leaf = leaf.plain() if isinstance(leaf, PlacedLeaf) else leaf
     for axis, size in fold.axes:
         index = jnp.arange(size, dtype=jnp.uint32).reshape((-1, *(1,) * (-axis - 1)))
         data = Leaf("data", index.shape, "uint32", 0)

@@ -1,7 +1,7 @@
 """What a pattern asks for around the nest: arrays prepared, results checked and composed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
@@ -38,7 +38,10 @@ def _prepared(array: Any, step: Prepare) -> Any:
 
 
 def _diagonal(array: Any, one: int, other: int) -> Any:
-    """The diagonal of two dims, as the last dim; of an array of keys too."""
+    """The diagonal of two dims, as the last dim; of an array of keys too.
+
+    `jnp.diagonal` takes no square of keys, and turns a -0.0 in one of floats into 0.0.
+    """
     array = jnp.moveaxis(array, (one, other), (0, 1))
     index = jnp.arange(array.shape[0])
     return jnp.moveaxis(array[index, index], 0, -1)
@@ -153,7 +156,7 @@ def refuse_missing(plan: PatternPlan, outputs: Sequence[Output]) -> SpecError | 
 def composed(plan: PatternPlan, result: Any, groups: Sequence[PlacedGroup], in_front: bool) -> Any:
     """The result with its dims composed and sizes of 1 put in, as the pattern has them."""
     leaves, treedef = jax.tree.flatten(result)
-    if not in_front and all(map(_is_flat, groups)):
+    if not in_front and all(group.flat for group in groups):
         return result
     finished = [
         _composed(leaf, group, plan, in_front) if is_array(leaf) else leaf
@@ -162,25 +165,12 @@ def composed(plan: PatternPlan, result: Any, groups: Sequence[PlacedGroup], in_f
     return jax.tree.unflatten(treedef, finished)
 
 
-def _is_flat(group: PlacedGroup) -> bool:
-    """Whether every dim stands alone, and none is missing."""
-    alone = all(len(part) == 1 for part in group.composed)
-    return alone and (
-        group.axes is None or {i for i in group.items if isinstance(i, int)} <= group.axes
-    )
-
-
 def _composed(array: Any, group: PlacedGroup, plan: PatternPlan, in_front: bool) -> Any:
     if in_front:
         array = _from_front(array, group, plan)
-    sizes: list[tuple[Dim, ...]] = []
-    shape = list(jnp.shape(array))
-    made = [in_front or group.makes(item) for item in group.items]
-    free = len(shape) - (sum(made) - group.items.count(None))
-    for item, exists in zip(group.items, made, strict=True):
-        count = free if item is None else int(exists)
-        taken, shape = shape[:count], shape[count:]
-        sizes.append(tuple(taken))
+    shape = jnp.shape(array)
+    whole = replace(group, axes=None) if in_front else group
+    sizes = [tuple(shape[dim] for dim in dims) for dims in whole.spread(len(shape))]
     final: list[Dim] = []
     for part in group.composed:
         if len(part) == 1 and group.items[part[0]] is None:

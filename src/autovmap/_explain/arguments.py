@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from autovmap._explain.calling import Calling, Passed
 from autovmap._explain.nest_text import Entry, fold_lines
+from autovmap._explain.pattern_text import prepared_text
 from autovmap._plan.keys import Fold
 from autovmap._plan.layers import Layer
+from autovmap._plan.pattern_parts import Prepare
 from autovmap._plan.plan import PlanData
 
 
@@ -65,12 +67,19 @@ class Arguments:
         """Whether a row is converted, folded or squeezed before it is mapped."""
         if row is None:
             return False
-        return bool(self.plan.squeezes[row] or self.converted(row) or self.folds(row) is not None)
+        moved = not self.calling.prepare(row).idle
+        squeezed = self.plan.squeezes[row] or self.folds(row) is not None
+        return bool(moved or squeezed or self.converted(row))
 
     def converted(self, row: int) -> bool:
         """Whether a row is to be made a JAX array: vmap hands on NumPy's as they are."""
-        squeezed = self.plan.squeezes[row] or self.folds(row)
+        squeezed = self.plan.squeezes[row] or self.folds(row) or self._prepares(row)
         return row in self.calling.foreign or (row in self.calling.numpy and not squeezed)
+
+    def _prepares(self, row: int) -> bool:
+        """Whether a row is taken apart or transposed first, as a pattern may ask for."""
+        prepare = self.calling.prepare(row)
+        return not prepare.idle and prepare != Prepare(expand=prepare.expand)
 
     def folds(self, row: int) -> Fold | None:
         """The fold of a row, if it is a key that serves several examples."""
@@ -137,19 +146,31 @@ class Arguments:
             if row is not None:
                 places[row] = f"{leaves}[{number}]"
         places |= {p.rows[0]: p.path for p in self.direct if p.bare and p.rows[0] is not None}
+        rows = sorted(row for row in places if self.changed(row))
         lines: list[str] = []
-        for row in sorted(row for row in places if self.changed(row)):
+        for row in rows:
+            if self._prepares(row):
+                lines += self._taken_apart(row, places[row])
+        for row in rows:
             lines += self._prepared(row, places[row])
         stars = [p for p in self.direct if p.how == "star" and any(map(self.changed, p.rows))]
         return [*(f"{p.name} = list({p.name})" for p in stars[:1]), *lines]
 
+    def _taken_apart(self, row: int, place: str) -> list[str]:
+        prepare, leaf = self.calling.prepare(row), self.plan.leaves[row]
+        texts = prepared_text(place, prepare, leaf, self.plan.function)
+        if row in self.calling.foreign:
+            texts = [f"jax.numpy.asarray({place})", *texts]
+        return [f"{place} = {text}" for text in texts]
+
     def _prepared(self, row: int, place: str) -> list[str]:
         value, lines = place, list[str]()
-        if self.converted(row):
+        if self.converted(row) and not self._prepares(row):
             value = f"jax.numpy.asarray({value})"
         fold = self.folds(row)
         if fold is not None:
-            lines = fold_lines(self.plan.leaves[row], fold, place, self.names.fresh("fold"))
+            leaf, missing = self.plan.leaves[row], self.calling.prepare(row).expand
+            lines = fold_lines(leaf, fold, place, self.names.fresh("fold"), missing)
         elif self.plan.squeezes[row]:
             value = f"jax.lax.squeeze({value}, {self.plan.squeezes[row]})"
         return lines if value == place else [*lines, f"{place} = {value}"]

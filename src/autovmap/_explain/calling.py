@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from autovmap._plan.leaf import Shape
+from autovmap._plan.outputs import Group
+from autovmap._plan.pattern_parts import PlacedGroup, Prepare
 from autovmap._spec.options import FRONT
 from autovmap._spec.ranks import Tree
 
@@ -46,7 +48,8 @@ class Output:
     """A leaf of the result: `position` says where its batch dims go; None: it has none.
 
     `axes` are the batch axes along which it has a dim of its own (all, unless `stretch_outputs`
-    is False). Where `array` is False it is no array, and goes around vmap.
+    is False). Where `array` is False it is no array, and goes around vmap. Under a pattern `part`
+    says where its dims lie, and `flat` is its shape before they are composed.
     """
 
     path: str
@@ -55,6 +58,26 @@ class Output:
     position: int | None = 0
     axes: frozenset[int] | None = None
     array: bool = True
+    part: PlacedGroup | None = None
+    flat: Shape = ()
+
+    @property
+    def group(self) -> Group:
+        """Where its batch dims go."""
+        return Group(self.position, self.axes) if self.part is None else self.part
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a pattern says beside the layers: how arrays are prepared, and the result's parts.
+
+    `parted` says that a result of several parts is a tuple: known, or taken for granted.
+    """
+
+    pattern: str
+    prepares: tuple[Prepare, ...]
+    parts: tuple[PlacedGroup, ...]
+    parted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +96,16 @@ class Calling:
     """The core dims of the one output, where a signature tells them."""
     steps: tuple[str, ...] = ()
     """What a way of running adds, in words."""
+    placement: Placement | None = None
+    """What a pattern adds, if there is one."""
+
+    def prepare(self, row: int) -> Prepare:
+        """What is done to an array before anything else."""
+        return IDLE if self.placement is None else self.placement.prepares[row]
 
 
 UNKNOWN = Calling()
+IDLE = Prepare()
 
 
 def forgotten(bystander: Bystander, batch: Shape) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from autovmap._plan.keys import Fold
 from autovmap._plan.layers import Layer, squeezed
 from autovmap._plan.leaf import Leaf
+from autovmap._plan.pattern_parts import PlacedLeaf
 
 WIDTH, MOST_ENTRIES = 88, 8
 Entry: TypeAlias = int | Sequence[int | None] | None
@@ -80,14 +81,19 @@ def applied(
     return [*lines, f"{head}{function}({arguments})"]
 
 
-def fold_lines(leaf: Leaf, fold: Fold, key: str, name: str) -> list[str]:
+def fold_lines(
+    leaf: Leaf, fold: Fold, key: str, name: str, missing: Sequence[int] = ()
+) -> list[str]:
     """Lines that fold an example's index into a key, once for each batch axis that it lacks.
 
     The key has no dims of size 1 meanwhile, nor afterwards, which is how the nest takes it.
+    `missing` are dims of the leaf's that the key at hand has not.
     """
+    leaf = leaf.plain() if isinstance(leaf, PlacedLeaf) else leaf
     axes = range(-leaf.batch_ndim - leaf.offset, 0)
     held = {axis for axis in axes if leaf.size(axis) is not None and leaf.size(axis) != 1}
-    ones = squeezed(leaf)
+    dims = [dim for dim in range(len(leaf.shape)) if dim not in missing]
+    ones = tuple(i for i, dim in enumerate(dims) if dim in squeezed(leaf))
     lines = [f"{key} = jax.lax.squeeze({key}, {ones})"] if ones else []
     position = leaf.position
     for axis, size in fold.axes:

@@ -3,12 +3,15 @@
 import enum
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
-from autovmap._explain.calling import Output
+from autovmap._explain.calling import UNKNOWN, Calling, Output
 from autovmap._plan.leaf import Dim, Leaf, Shape, describe
+from autovmap._plan.pattern_parts import Item, PlacedGroup
 from autovmap._plan.plan import PlanData
+from autovmap._spec.ranks import CoreDim
 
 MOST_ROWS = 12
 """As many leaves have a row each; of more, those of one argument that are alike share one."""
@@ -112,17 +115,21 @@ def _group(name: str, rows: Sequence[Row]) -> Row:
 
 
 def result_rows(
-    plan: PlanData, outputs: Sequence[Output] | None, core: tuple[str, ...] | None = None
+    plan: PlanData, outputs: Sequence[Output] | None, calling: Calling = UNKNOWN
 ) -> tuple[Row, ...]:
     """The result: one row of the batch shape, or one for each of its leaves if they are known.
 
-    `core` says what a signature tells of the core dims.
+    Under a pattern there is a row for each of its parts.
     """
     axes, batch = columns(plan), plan.batch_shape
+    if outputs is None and calling.placement is not None:
+        parts = calling.placement.parts
+        labels = ["result"] if len(parts) == 1 else [f"result[{i}]" for i in range(len(parts))]
+        return tuple(_part(label, part, plan) for label, part in zip(labels, parts, strict=True))
     if outputs is None:
         cells = tuple(_whole(batch, axis) for axis in axes)
-        return (Row("result", "", "", cells, core),)
-    rows = [_output(output, batch, axes) for output in outputs]
+        return (Row("result", "", "", cells, calling.core),)
+    rows = [_output(output, plan, axes) for output in outputs]
     if len(rows) <= MOST_ROWS:
         return tuple(rows)
     groups = itertools.groupby(rows, key=lambda row: row.cells)
@@ -133,7 +140,52 @@ def _whole(batch: Shape, axis: int) -> Cell:
     return cell(batch[axis] if -axis <= len(batch) else None, size_of(batch, axis))
 
 
-def _output(output: Output, batch: Shape, axes: range) -> Row:
+def _part(label: str, part: PlacedGroup, plan: PlanData) -> Row:
+    """The row of one part of a pattern's result: what is known of it without its shape."""
+    sizes = dict(plan.core.sizes)
+    core = ["..." if item is None else dim_text(item, sizes) for item in part.core]
+    return Row(label, "", "", _part_cells(part, plan), tuple(core))
+
+
+def _part_cells(part: PlacedGroup, plan: PlanData) -> tuple[Cell, ...]:
+    batch = plan.batch_shape
+    own = {item: batch[item] if part.makes(item) else 1 for item in part.items if is_axis(item)}
+    return tuple(cell(own.get(axis), size_of(batch, axis)) for axis in columns(plan))
+
+
+def is_axis(item: Item) -> TypeGuard[int]:
+    """Whether a dim of a result is a batch axis."""
+    return isinstance(item, int)
+
+
+def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
+    """A core dim with its size, if it is known.
+
+    >>> dim_text(CoreDim("n"), {"n": 3}), dim_text(CoreDim("m"), {}), dim_text(CoreDim(size=2), {})
+    ('n=3', 'm', '2')
+    """
+    if dim.name is None or dim.name not in sizes:
+        return str(dim)
+    return f"{dim.name}={sizes[dim.name]}"
+
+
+def _placed_output(output: Output, part: PlacedGroup, plan: PlanData) -> Row:
+    """The row of an output under a pattern; its core dims are those before composition."""
+    sizes = dict(plan.core.sizes)
+    core: list[str] = []
+    for item, dims in zip(part.items, part.spread(len(output.flat)), strict=True):
+        if isinstance(item, CoreDim) and item.name is not None:
+            core += [dim_text(item, {**sizes, item.name: output.flat[dim]}) for dim in dims]
+        elif not isinstance(item, int):
+            core += [str(output.flat[dim]) for dim in dims]
+    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
+    return Row(output.path, array, output.dtype, _part_cells(part, plan), tuple(core))
+
+
+def _output(output: Output, plan: PlanData, axes: range) -> Row:
+    batch = plan.batch_shape
+    if output.part is not None:
+        return _placed_output(output, output.part, plan)
     if not output.array:
         cells = tuple(Cell("", Fill.ABSENT) for _ in axes)
         return Row(output.path, output.dtype, output.dtype, cells, ())

@@ -87,7 +87,7 @@ class Places:
 def svg(plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None) -> str:
     """The plan as an SVG document that needs nothing else."""
     mark = f"h{hashlib.sha256(repr((plan, outputs)).encode()).hexdigest()[:8]}-"
-    arguments, results = argument_rows(plan, 8), result_rows(plan, outputs, calling.core)
+    arguments, results = argument_rows(plan, 8), result_rows(plan, outputs, calling)
     hidden = len(arguments) - MOST_ROWS, len(results) - MOST_ROWS
     arguments, results = arguments[:MOST_ROWS], results[:MOST_ROWS]
     places = _places(plan, [*arguments, *results])

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
 
-from autovmap._explain.calling import UNKNOWN, Calling, Output, forgotten
+from autovmap._explain.calling import UNKNOWN, Calling, Output, Placement, forgotten
+from autovmap._explain.pattern_text import prepare_words
 from autovmap._explain.rows import Cell, Fill, Row, argument_rows, columns, result_rows, root
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.keys import lacking
@@ -51,7 +52,7 @@ def table(
         title += ", called as it is"
     rows = argument_rows(plan)
     shown = rows[:MOST_LINES]
-    results = result_rows(plan, outputs, calling.core)
+    results = result_rows(plan, outputs, calling)
     left_out = sum(row.count for row in rows[MOST_LINES:])
     grid = drawn_rows([*shown, *results[:MOST_LINES]], columns(plan))
     arguments, result = grid[: len(shown) + 1], grid[len(shown) + 1 :]
@@ -131,6 +132,13 @@ def middle_cut(text: str, most: int) -> str:
 def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]]:
     """What holds beside the layers, a line each, and whether it is a warning."""
     lines: list[tuple[str, bool]] = []
+    if calling.placement is not None:
+        lines.append((f"pattern: {calling.placement.pattern}", False))
+        prepares = zip(plan.leaves, calling.placement.prepares, strict=True)
+        taken = [prepare_words(leaf.path, p) for leaf, p in prepares if p.reshape or p.diagonals]
+        lines += [(f"first: {words}", False) for words in taken[:MOST_NAMES]]
+        if len(taken) > MOST_NAMES:
+            lines.append((f"first: {len(taken) - MOST_NAMES} leaves more likewise", False))
     if plan.unmapped_axes:
         axes = ", ".join(map(str, plan.unmapped_axes))
         lines.append((f"not mapped: batch axis {axes}, of size 1 for every argument", False))
@@ -204,7 +212,17 @@ def _layer(plan: PlanData, calling: Calling, i: int) -> str:
     line += listed(over) or "nothing"
     if isinstance(calling.out_axes, Position) and calling.out_axes.index:
         line += f"; out_axes {layer_out_axis(Group(calling.out_axes.index), plan.layers, i)}"
+    if calling.placement is not None:
+        line += _part_axes(plan, calling.placement, i)
     return line
+
+
+def _part_axes(plan: PlanData, placement: Placement, i: int) -> str:
+    """Where a layer's axis goes in the parts of the result, if not in front of each."""
+    axes = [layer_out_axis(part, plan.layers, i) for part in placement.parts]
+    if all(axis == 0 for axis in axes):
+        return ""
+    return f"; out_axes {axes[0] if len(axes) == 1 else tuple(axes)}"
 
 
 def _mapped_names(paths: Sequence[str]) -> list[str]:

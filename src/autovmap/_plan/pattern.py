@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from autovmap._plan.core import CoreSizes
@@ -40,6 +41,15 @@ class PatternPlan(PlanData):
     outputs: tuple[PlacedGroup, ...] = ()
     """For each result of the pattern."""
 
+    @cached_property
+    def mapped_leaves(self) -> tuple[Leaf, ...]:
+        """The leaves as they are mapped, once keys are folded."""
+        rows: list[Leaf] = list(self.leaves)
+        for fold in self.folds:
+            leaf = rows[fold.row]
+            rows[fold.row] = replace(leaf, prepared=self.batch_shape + leaf.core)
+        return tuple(rows)
+
     @property
     def groups(self) -> tuple[Group, ...]:
         """The different ones of the outputs' groups."""
@@ -65,7 +75,7 @@ def make_pattern_plan(
     solved = solve(pattern, given, sizes, function)
     order = _batch_axes(solved)
     axis_of = {key: i - len(order) for i, key in enumerate(order)}
-    rows: list[Leaf] = []
+    rows: list[PlacedLeaf] = []
     prepares: list[Prepare] = []
     folds: list[Fold] = []
     for row, (given_row, nodes) in enumerate(zip(given, solved.inputs, strict=True)):
@@ -168,22 +178,22 @@ def _twice(axes: Sequence[int | None]) -> tuple[int, int] | None:
     return None
 
 
-def _in_front(leaf: PlacedLeaf, prepare: Prepare, count: int) -> tuple[Leaf, Prepare]:
+def _in_front(leaf: PlacedLeaf, prepare: Prepare, count: int) -> tuple[PlacedLeaf, Prepare]:
     """The same leaf with all batch dims in front, 1 along the axes that it has not."""
     core = [dim for dim, axis in enumerate(leaf.axes) if axis is None]
     batch = sorted((axis, dim) for dim, axis in enumerate(leaf.axes) if axis is not None)
     order = (*(dim for _, dim in batch), *core)
     expand = tuple(i for i in range(count) if i - count not in leaf.axes)
     shape = tuple(1 if i in expand else leaf.size(i - count) for i in range(count)) + leaf.core
-    front = Leaf(leaf.path, shape, leaf.dtype, leaf.rank, key=leaf.key, dims=leaf.dims)
+    front = replace(leaf, axes=(*range(-count, 0), *[None] * len(core)), prepared=shape)
     moved = None if order == tuple(range(len(order))) else order
     return front, replace(prepare, order=moved, expand=expand)
 
 
-def _with_index(leaf: Leaf, row: int, folds: Sequence[Fold], batch: Shape) -> Leaf:
+def _with_index(leaf: PlacedLeaf, row: int, folds: Sequence[Fold], batch: Shape) -> PlacedLeaf:
     """A key into which an index is folded, as it is mapped then."""
     if any(fold.row == row for fold in folds):
-        return replace(leaf, shape=batch + leaf.core)
+        return replace(leaf, prepared=batch + leaf.core)
     return leaf
 
 
@@ -198,32 +208,22 @@ def _one_key(pattern: Pattern, given: Given, function: str) -> BatchShapeError:
     )
 
 
-def _dim_axes(leaf: Leaf) -> list[int | None]:
-    """The batch axis of each dim, as it is mapped."""
-    if isinstance(leaf, PlacedLeaf):
-        return list(leaf.axes)
-    block = leaf.batch_ndim
-    return [*range(-block, 0), *[None] * leaf.rank]
-
-
-def _unmapped_dims(leaf: Leaf) -> tuple[int, ...]:
+def _unmapped_dims(leaf: PlacedLeaf) -> tuple[int, ...]:
     """The batch dims of size 1, which are squeezed."""
     return tuple(
-        dim
-        for dim, axis in enumerate(_dim_axes(leaf))
-        if axis is not None and bool(leaf.size(axis) == 1)
+        dim for dim, axis in enumerate(leaf.axes) if axis is not None and bool(leaf.size(axis) == 1)
     )
 
 
 def _layers(
-    leaves: Sequence[Leaf],
+    leaves: Sequence[PlacedLeaf],
     order: Mapping[Key, Dim],
     axis_of: Mapping[Key, int],
     spmd_names: Sequence[Hashable],
 ) -> tuple[Layer, ...]:
     """A layer for each batch axis; the outer ones have taken their dims away."""
     left = [
-        [axis for dim, axis in enumerate(_dim_axes(leaf)) if dim not in _unmapped_dims(leaf)]
+        [axis for dim, axis in enumerate(leaf.axes) if dim not in _unmapped_dims(leaf)]
         for leaf in leaves
     ]
     found: list[Layer] = []

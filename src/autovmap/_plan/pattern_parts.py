@@ -60,6 +60,11 @@ class PlacedLeaf(Leaf):
         """Its size along a batch axis of the call, or None where it has none."""
         return self.prepared[self.axes.index(axis)] if axis in self.axes else None
 
+    def plain(self) -> Leaf:
+        """The same as the array is once it is prepared, where its batch dims come first."""
+        shape = self.batch + self.core
+        return Leaf(self.path, shape, self.dtype, self.rank, key=self.key, dims=self.dims)
+
     def array_dim(self, axis: int) -> int:
         """The dim that lies along a batch axis which the leaf has."""
         return self.axes.index(axis)
@@ -88,6 +93,27 @@ class PlacedGroup(Group):
     def makes(self, item: Item) -> bool:
         """Whether a dim is there: a batch axis along which nothing is stretched is not."""
         return not isinstance(item, int) or self.axes is None or item in self.axes
+
+    @property
+    def flat(self) -> bool:
+        """Whether every dim stands alone, and none is missing: nothing is left to compose."""
+        return all(len(part) == 1 for part in self.composed) and all(map(self.makes, self.items))
+
+    def spread(self, ndim: int) -> tuple[range, ...]:
+        """For each item, the dims that it has in an array of `ndim` dims, before composition.
+
+        >>> part = PlacedGroup(items=(-1, None, CoreDim("n")), axes=frozenset())
+        >>> part.spread(3)
+        (range(0, 0), range(0, 2), range(2, 3))
+        """
+        free = ndim - sum(item is not None and self.makes(item) for item in self.items)
+        found: list[range] = []
+        start = 0
+        for item in self.items:
+            count = free if item is None else int(self.makes(item))
+            found.append(range(start, start + count))
+            start += count
+        return tuple(found)
 
     def out_axis(self, layers: Sequence[Layer], i: int) -> int | None:
         """The `out_axes` of the i-th layer: what the layers within it have made is there already.
