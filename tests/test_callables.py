@@ -117,11 +117,16 @@ class TestCallables:
         assert inspect.signature(decorator(CALLABLES[name])) == expected
 
     def test_keeps_name_and_docstring(self, name: str, decorator: Any) -> None:
-        decorated = decorator(CALLABLES[name])
-        for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
-            value = getattr(CALLABLES[name], attribute, None)
-            if isinstance(value, str) and inspect.isroutine(CALLABLES[name]):
+        decorated, function = decorator(CALLABLES[name]), CALLABLES[name]
+        for attribute in ("__name__", "__qualname__", "__module__"):
+            value = getattr(function, attribute, None)
+            if isinstance(value, str) and inspect.isroutine(function):
                 assert getattr(decorated, attribute) == value
+        if isinstance(function.__doc__, str) and inspect.isroutine(function):
+            line = "\n\nBatch dims broadcast; the base ranks are ``x=1``."
+            assert decorated.__doc__ == function.__doc__ + line
+        elif function.__doc__ is None:
+            assert decorated.__doc__ is None
 
 
 @pytest.mark.parametrize(

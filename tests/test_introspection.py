@@ -168,6 +168,7 @@ class TestHelp:
         shown = pydoc.render_doc(total, renderer=pydoc.plaintext)
         assert re.search(r"^total\(x: .*Array, scale: float = 1.0\) -> ", shown, re.MULTILINE)
         assert "The sum of a vector, scaled." in shown
+        assert "Batch dims broadcast; the base ranks are ``x=1``." in shown
 
     def test_of_a_method_on_the_class(self) -> None:
         shown = pydoc.render_doc(Model.f, renderer=pydoc.plaintext)
@@ -279,3 +280,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_sphinx_shows_signature_and_docstring(page: str, signature: str, doc: str) -> None:
     assert re.search(signature, page), page
     assert doc in page
+    assert page.count("Batch dims broadcast; the base ranks are x=1.") == 4
+
+
+def test_sphinx_warns_of_nothing(page: str) -> None:
+    assert "System Message" not in page

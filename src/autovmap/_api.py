@@ -35,6 +35,7 @@ from autovmap._bind import Binder, Call, Planned, direct_arguments, may_promote
 from autovmap._bound import BoundAutoVmapped, bind, shown
 from autovmap._cache import BoundedCache
 from autovmap._callable import adopt, by_name, is_method, show_annotations, shown_name, takes_first
+from autovmap._docstring import line_of, show_docstring
 from autovmap._explain.conflict import draw_conflict
 from autovmap._explain.plan import Plan
 from autovmap._explain.steps import steps
@@ -83,8 +84,10 @@ class AutoVmapped(Generic[P, R]):
     <auto_vmap(x=1) of total>
     >>> total.ranks
     {'x': 1}
-    >>> total.__doc__
-    'The sum of a vector.'
+    >>> print(total.__doc__)
+    The sum of a vector.
+    <BLANKLINE>
+    Batch dims broadcast; the base ranks are ``x=1``.
     """
 
     __wrapped__: Callable[P, R]
@@ -125,6 +128,7 @@ class AutoVmapped(Generic[P, R]):
         self._ways = self._told.ways
         self._compiled = self._ways.compiled
         show_annotations(self, self._told, self._signature, self._named_by)
+        show_docstring(self, line_of(self._told), self._named_by)
 
     @functools.cached_property
     def _spec(self) -> Spec:
@@ -133,6 +137,7 @@ class AutoVmapped(Generic[P, R]):
             return self._told
         spec = read_annotations(self._told, self._signature, scope_of(self._named_by), ARRAYS)
         show_annotations(self, self._told, self._signature, self._named_by)
+        show_docstring(self, line_of(spec), self._named_by)
         return spec
 
     @functools.cached_property

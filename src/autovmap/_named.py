@@ -15,6 +15,7 @@ from autovmap._bind import Call, Planned
 from autovmap._cache import BoundedCache
 from autovmap._callable import shown_name
 from autovmap._declare import Decorator, decorated
+from autovmap._docstring import line_of_pattern, show_docstring
 from autovmap._explain.plan import Plan
 from autovmap._explain.table import note
 from autovmap._jit import Jitted
@@ -146,6 +147,7 @@ class NamedVmapped(AutoVmapped[P, R]):
         name = shown_name(self._named_by)
         self._under = read_named_spec(self._declared, self._signature, name, skip_first)
         self._told = self._spec = self._under
+        show_docstring(self, line_of_pattern(self.pattern), self._named_by)
         self._binder = PatternBinder(self._under, self._signature)
         self._ways = self._under.ways
         self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)

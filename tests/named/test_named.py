@@ -149,7 +149,9 @@ class TestFunctions:
         assert f(y=jnp.ones(2), x=jnp.ones((2, 3)), flag="yes").shape == (2,)
 
     def test_it_keeps_its_names_and_is_pickled(self) -> None:
-        assert total.__doc__ == "The sum of a vector."
+        assert total.__doc__ == (
+            "The sum of a vector.\n\nBatch dims are those of the pattern ``a [b] -> a``."
+        )
         assert repr(total) == "<named_vmap('a [b] -> a') of total>"
         assert total.pattern == "a [b] -> a"
         by_value = pickle.loads(pickle.dumps(named_vmap("a -> a")(operator.neg)))

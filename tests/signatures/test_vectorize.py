@@ -140,6 +140,7 @@ class TestAsTheOriginals:
             vectorize()(add),
             vectorize(signature="(),()->()")(add),
             partial(vectorize, excluded=frozenset())(add),
+            vectorize(add, excluded=None),
             vectorize(pyfunc=add),
         ]:
             assert one(numbers(3, 1), numbers(4)).shape == (3, 4)
@@ -150,7 +151,10 @@ class TestAsTheOriginals:
             return x
 
         found = vectorize(documented)
-        assert (found.__name__, found.__doc__) == ("documented", "A docstring.")
+        assert found.__name__ == "documented"
+        assert found.__doc__ == (
+            "A docstring.\n\nBatch dims broadcast; the base ranks are ``x=0``."
+        )
         assert found.__wrapped__ is documented
 
     def test_no_more_work_than_the_original(self) -> None:
