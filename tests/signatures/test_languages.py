@@ -128,13 +128,35 @@ class TestRanks:
     def test_values_of_args_have_a_rank_each(self) -> None:
         found = auto_vmap("(n),(),(n)->()")(lambda *xs: xs[0] @ xs[2] * xs[1])
         assert found.ranks == {"xs": (1, 0, 1)}
+        assert repr(found.ranks["xs"]) == "per_value(1, 0, 1)"
         assert found(jnp.ones((5, 3)), 2.0, jnp.ones(3)).shape == (5,)
+
+    def test_ranks_of_args_are_taken_again(self) -> None:
+        args = (jnp.ones((5, 3)), 2.0, jnp.ones(3))
+        for said in (
+            auto_vmap("(n),(),(n)->()")(weighted),
+            vectorize(weighted, excluded={1}),
+            vectorize(weighted),
+        ):
+            again = auto_vmap(**said.ranks)(weighted)
+            for other in (again, pickle.loads(pickle.dumps(again))):
+                assert other.ranks == said.ranks
+                assert other.plan(*args).layers == said.plan(*args).layers
+
+    def test_a_plain_tuple_for_args_ranks_a_tuple(self) -> None:
+        found = auto_vmap(xs=(1, 0))(lambda *xs: sum(x[0].sum() * x[1] for x in xs))
+        pair = (jnp.ones((5, 3)), 2.0)
+        assert found(pair, pair, pair).shape == (5,)
 
     @pytest.mark.parametrize("count", [1, 2, 4])
     def test_values_of_args_are_as_many_as_the_operands(self, count: int) -> None:
         found = auto_vmap("(n),(),(n)->()")(lambda *xs: xs[0].sum())
         with pytest.raises(SpecError, match=f"positional arguments: expected 3, got {count}"):
             found(*[jnp.ones(3)] * count)
+
+
+def weighted(*xs: Any) -> Any:
+    return xs[1] * (xs[0] * xs[2])
 
 
 class TestPrinted:

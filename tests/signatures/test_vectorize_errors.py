@@ -64,6 +64,27 @@ class TestErrors:
             with pytest.raises((TypeError, ValueError), match=re.escape(words)):
                 one(jnp.add, excluded=excluded)
 
+    @pytest.mark.parametrize(
+        ("excluded", "words"),
+        [
+            ("scale", "excluded='scale' is one argument, and excluded is a set of them; give "),
+            ("", "excluded='' is one argument"),
+            (1, "excluded=1 is one argument, and excluded is a set of them; give excluded={1}"),
+            (1.5, "excluded=1.5 is no set of arguments; give their indices or names"),
+        ],
+    )
+    @pytest.mark.parametrize("signature", [None, "(n)->(n)"])
+    def test_one_excluded_argument_that_is_in_no_set(
+        self, excluded: Any, words: str, signature: str | None
+    ) -> None:
+        """A string would be taken for the names of its letters."""
+        for decorate in (
+            lambda f: vectorize(f, excluded=excluded, signature=signature),
+            vectorize(excluded=excluded, signature=signature),
+        ):
+            with pytest.raises(SpecError, match=re.escape(words)):
+                decorate(lambda x, scale, s, c, a, e: x)
+
     def test_what_is_no_function_or_no_signature(self) -> None:
         with pytest.raises(SpecError, match="takes a callable, but got 3"):
             vectorize(3)

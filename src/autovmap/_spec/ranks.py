@@ -107,6 +107,20 @@ class ByValue:
     further: "Tree" = Unmapped()
 
 
+class PerValue(tuple[Any, ...]):
+    """Plain ranks of the values of `*args`, one each; a plain tuple would rank a tuple.
+
+    >>> PerValue([1, 0])
+    per_value(1, 0)
+    """
+
+    further: Any = None
+    """The rank of all further values."""
+
+    def __repr__(self) -> str:
+        return f"per_value({', '.join(map(repr, self))})"
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a block of batch dims sits among the core dims (leaf of `in_axes`, `out_axes`)."""
@@ -182,6 +196,9 @@ ReadLeaf: TypeAlias = Callable[[Any, str], Tree]
 def _read(raw: Any, path: str, one_level: OneLevel, leaf: ReadLeaf) -> Tree:
     if isinstance(raw, NODES):
         return raw
+    if isinstance(raw, PerValue):
+        children = [_read(one, f"{path}[{i}]", one_level, leaf) for i, one in enumerate(raw)]
+        return ByValue(tuple(children), _read(raw.further, path, one_level, leaf))
     if isinstance(raw, list) and raw[1:] == [...]:
         return Each(_read(raw[0], f"{path}[...]", one_level, leaf))
     if isinstance(raw, Mapping):
@@ -261,8 +278,10 @@ def plain(tree: Tree) -> Any:
             return [plain(child), ...]
         case ByName(children=named):
             return {key: plain(child) for key, child in named}
-        case ByValue(children=children):
-            return tuple(plain(child) for child in children)
+        case ByValue(children=children, further=further):
+            values = PerValue(plain(child) for child in children)
+            values.further = plain(further)
+            return values
         case ByIndex(container=container, labels=labels, children=children):
             values = [plain(child) for child in children]
             if container in (tuple, list):

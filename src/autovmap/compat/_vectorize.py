@@ -1,7 +1,7 @@
 """`vectorize`: each argument's core dims are said by a signature, or it is a scalar."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, cast
 
 from autovmap._api import AutoVmapped
@@ -22,11 +22,22 @@ ANYTHING = inspect.Signature(
 
 
 def vectorized(
-    function: Callable[..., Any], excluded: Collection[int | str], signature: str | None
+    function: Callable[..., Any], excluded: Collection[int | str] | None, signature: str | None
 ) -> Any:
     """`function` over batches, under `vectorize`'s way of saying the core dims."""
     if not callable(function) and not isinstance(cast("object", function), classmethod):
         raise SpecError(f"vectorize takes a callable, but got {function!r}")
+    excluded = frozenset() if excluded is None else excluded  # the default of np.vectorize
+    if isinstance(excluded, (str, int)):
+        raise SpecError(
+            f"vectorize: excluded={excluded!r} is one argument, and excluded is a set of them; "
+            f"give excluded={{{excluded!r}}}"
+        )
+    if not isinstance(cast("object", excluded), Iterable):
+        raise SpecError(
+            f"vectorize: excluded={excluded!r} is no set of arguments; give their indices or "
+            f"names, as in excluded={{'scale'}}"
+        )
     if not all(isinstance(cast("object", one), (int, str)) for one in excluded):
         raise SpecError(
             f"vectorize can only exclude integer or string arguments, but excluded={excluded!r}"

@@ -74,16 +74,16 @@ def vmap(
 
 @overload
 def vectorize(
-    pyfunc: F, *, excluded: Collection[int | str] = ..., signature: str | None = ...
+    pyfunc: F, *, excluded: Collection[int | str] | None = ..., signature: str | None = ...
 ) -> F: ...
 @overload
 def vectorize(
-    pyfunc: None = ..., *, excluded: Collection[int | str] = ..., signature: str | None = ...
+    pyfunc: None = ..., *, excluded: Collection[int | str] | None = ..., signature: str | None = ...
 ) -> Callable[[F], F]: ...
 def vectorize(
     pyfunc: Any = None,
     *,
-    excluded: Collection[int | str] = frozenset(),
+    excluded: Collection[int | str] | None = frozenset(),
     signature: str | None = None,
 ) -> Any:
     """Vectorize a function of scalars, or of core arrays, as `jax.numpy.vectorize` does.
@@ -100,7 +100,7 @@ def vectorize(
 
     Args:
         pyfunc: the function; without it a decorator is returned.
-        excluded: arguments that are not mapped, by index or by name.
+        excluded: a set of arguments that are not mapped, by index or by name; None for none.
         signature: a gufunc signature of the arguments that are not excluded; without one they
             are scalars, keyword arguments too. An argument of None is absent.
 
