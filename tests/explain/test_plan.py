@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import treescope
 
 from autovmap import (
     AutoVmapError,
@@ -168,6 +169,15 @@ def test_code_that_depends_on_the_result() -> None:
     with pytest.raises(SpecError, match=r"plan_with_outputs\(\.\.\.\)\.code\(\)"):
         function.plan(f32(4)).code()
     assert "table" in function.plan(f32(4))._repr_html_()
+
+
+def test_in_treescope() -> None:
+    plan = auto_vmap(outer=1, inner=1)(lambda outer, inner: outer)
+    drawn = plan.plan_with_outputs(f32(5, 1, 3), f32(4, 3))
+    shown = treescope.render_to_text(drawn)
+    for part in ("batch_shape=(5, 4)", "path='outer'", "layers=(", "steps=(", "path='result'"):
+        assert part in shown
+    assert "outputs=" not in treescope.render_to_text(plan.plan(f32(4, 3), f32(3)))
 
 
 class TestPatterns:

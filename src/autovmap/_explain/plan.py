@@ -1,6 +1,8 @@
 """The public `Plan`: the data of a call's plan, with words and pictures for it."""
 
+import importlib
 from dataclasses import dataclass, fields
+from typing import Any
 
 from autovmap._explain.calling import UNKNOWN, Calling, Output
 from autovmap._explain.code import code
@@ -131,6 +133,17 @@ class Plan(PlanData):
 
     def _repr_html_(self) -> str:
         return fragment(self, self.calling, self.outputs)
+
+    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
+        """The plan in a treescope notebook, to be unfolded: only treescope itself asks for it."""
+        repr_lib: Any = importlib.import_module("treescope.repr_lib")
+        names = ["function", "batch_shape", "args", "layers", "steps", "outputs"]
+        shown = {name: getattr(self, name) for name in names}
+        if self.outputs is None:
+            del shown["outputs"]
+        return repr_lib.render_object_constructor(
+            object_type=type(self), attributes=shown, path=path, subtree_renderer=subtree_renderer
+        )
 
     def __str__(self) -> str:
         return table(self, self.calling, self.outputs)
