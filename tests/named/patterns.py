@@ -128,10 +128,10 @@ def generated(seed: int) -> tuple[str, Any, list[tuple[int, ...]], dict[str, int
     def op(*args: Any) -> Any:
         total = 0
         for i, x in enumerate(args):
-            weights = jnp.arange(1, x.size + 1).reshape(x.shape)
-            total = total * 7 + (i + 1) * jnp.sum(x * weights)
+            weights = np.arange(i + 1, x.size + i + 1, dtype=np.int32).reshape(x.shape)
+            total = total * 7 + jnp.sum(x * weights)
         found = [
-            total * (j + 1) + jnp.arange(int(np.prod(shape))).reshape(shape)
+            total * (j + 1) + np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
             for j, shape in enumerate(cores)
         ]
         return found[0] if len(found) == 1 else tuple(found)
