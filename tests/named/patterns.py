@@ -8,7 +8,9 @@ import numpy as np
 
 
 def arrays(*shapes: tuple[int, ...]) -> list[Any]:
-    return [jnp.arange(np.prod(s, dtype=int)).reshape(s) + i for i, s in enumerate(shapes)]
+    """Arrays of these shapes, all different; made by NumPy, as JAX would compile for each shape."""
+    made = [np.arange(np.prod(s, dtype=int), dtype=np.int32).reshape(s) for s in shapes]
+    return [jnp.asarray(array + i) for i, array in enumerate(made)]
 
 
 def identity(x: Any) -> Any:
