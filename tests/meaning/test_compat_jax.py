@@ -208,6 +208,25 @@ def test_what_jax_vmap_refuses_is_refused(name: str, which: str) -> None:
         make(jax.vmap)(*args)
 
 
+SAME_KIND = {"axis out of bounds", "negative axis", "out of the result", "sizes", "1 against 3"}
+SAME_KIND |= {"a number"}
+"""Where both raise ValueError; of all else the docs say that autovmap raises TypeError."""
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_kinds_of_errors_are_those_that_the_docs_tell(name: str) -> None:
+    make, args, _ = WRONG[name]
+    with pytest.raises(ValueError if name in SAME_KIND else TypeError, match=r"."):
+        make(vmap)(*args)
+    both_types = {"a string", "a float", "a bool", "a dict", "no callable"}
+    with pytest.raises(TypeError if name in both_types else ValueError, match=r"."):
+        make(jax.vmap)(*args)
+
+
+def test_strings_pass() -> None:
+    assert vmap(lambda x, how: (x, how))(X, "fast")[1] == "fast"
+
+
 def test_a_name_bound_twice_is_refused() -> None:
     """Stricter than jax.vmap, where the inner axis hides the outer one."""
     inner = vmap(lambda x: lax.psum(x, "i"), axis_name="i")

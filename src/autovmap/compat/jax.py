@@ -1,10 +1,17 @@
 """The interfaces of `jax.vmap` and of `jax.numpy.vectorize`.
 
 Notes:
-    More lenient than the original: `in_axes` may go deeper where an argument is None; outputs may
-    hold strings and other non-arrays; NumPy arrays under an axis reach the function as JAX arrays
-    even where the axis has size 1. A mapped axis of size 1 is squeezed, not mapped, so that a
-    `lax.cond` inside stays one (with `axis_name` it is mapped, for the collectives).
+    `vmap` is more lenient than the original: `in_axes` may go deeper where an argument is None;
+    arguments and outputs may hold strings and other non-arrays; NumPy arrays under an axis reach
+    the function as JAX arrays even where the axis has size 1. A mapped axis of size 1 is squeezed,
+    not mapped, so that a `lax.cond` inside stays one (with `axis_name` it is mapped, for the
+    collectives).
+    Stricter: an `axis_name` that is bound already around the call is refused, where the original
+    lets the inner axis hide the outer one.
+    Errors are autovmap's. Sizes and axes that do not fit an array are ValueErrors in both; a
+    declaration that does not fit (nothing mapped, `in_axes` or `out_axes` that are no prefix, an
+    output declared None that depends on the batch) is a `SpecError`, which is a TypeError, where
+    the original mostly raises ValueError. To catch both: `except (ValueError, TypeError)`.
     `vectorize` differs from the original where that has a defect: keyword arguments are not
     dropped, excluding an argument by index or by name holds however it is passed, methods leave
     `self` out, arguments and results may be pytrees, NamedTuples and dicts stay what they are.
