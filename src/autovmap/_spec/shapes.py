@@ -57,7 +57,22 @@ def is_batch(word: str) -> bool:
     >>> [is_batch(word) for word in ("...", "*batch", "?*shape", "#*b", "2*n", "n")]
     [True, True, True, True, False, False]
     """
-    return word == "..." or word[: len(word) - len(word.lstrip("#?_*"))].count("*") == 1
+    return word == "..." or "*" in _modified(word)[0]
+
+
+def _modified(word: str) -> tuple[str, str]:
+    """The signs before a dim, and the dim itself; `name=` may stand between them.
+
+    >>> _modified("?*shape"), _modified("rows=#3"), _modified("n==m")
+    (('?*', 'shape'), ('#', '3'), ('', 'n==m'))
+    """
+    signs = ""
+    while word and (word[0] in "#*_?" or word.count("=") == 1):
+        if word[0] in "#*_?":
+            signs, word = signs + word[0], word[1:]
+        else:
+            word = word.partition("=")[2]
+    return signs, word
 
 
 def core_dims(text: str, owner: str = "") -> tuple[CoreDim, ...] | None:
@@ -78,15 +93,14 @@ def core_dims(text: str, owner: str = "") -> tuple[CoreDim, ...] | None:
 
 
 def _dim(word: str, owner: str) -> CoreDim:
-    if word[0] in "#?_":
+    signs, word = _modified(word)
+    if signs:
         return CoreDim()
-    if word.count("=") == 1:
-        word = word.split("=")[1]
     if word.isidentifier() and MANY in owner:
         return CoreDim()
     if word.isidentifier():
         return CoreDim(f"{owner}.{word}" if owner else word)
-    return CoreDim(size=int(word)) if word.isdigit() else CoreDim()
+    return CoreDim(size=int(word)) if word.isdecimal() else CoreDim()
 
 
 def read_jaxtyped(annotation: Any, owner: str) -> Shaped | None:
