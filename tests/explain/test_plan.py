@@ -1,5 +1,6 @@
 """What a plan holds, and that making one runs nothing."""
 
+import importlib
 import pickle
 from typing import Any
 
@@ -81,6 +82,65 @@ def test_args() -> None:
     assert (s.path, s.shape, s.batch, s.core, s.missing) == ("s", (), (), (), (-2, -1))
     assert (v.batch, v.core, v.stretched, v.missing) == ((7, 1), (3,), (-1,), ())
     assert (m.dtype, m.rank, m.stretched, m.missing) == ("float32", 2, (), ())
+
+
+def test_names_of_core_dims() -> None:
+    x, y = GALLERY["signature"]().args
+    assert (x.names, y.names) == (("m", "n"), ("n",))
+    assert broadcast().args[2].names == (None, None)
+
+
+class TestVmaps:
+    """The layers with their axes by path."""
+
+    def test_in_axes(self) -> None:
+        assert [v.in_axes for v in broadcast().vmaps] == [{"v": 0, "m": 0}, {"m": 0}]
+        assert [(v.size, v.axis, v.name) for v in GALLERY["named"]().vmaps] == [
+            (1, -2, "chain"),
+            (50, -1, "time"),
+        ]
+
+    def test_out_axes_as_they_are_declared(self) -> None:
+        assert [v.out_axes for v in GALLERY["axes"]().vmaps] == [
+            {"result[0]": 1, "result[1]['b']": -2},
+            {"result[0]": 1, "result[1]['b']": -1},
+        ]
+
+    def test_out_axes_of_known_outputs(self) -> None:
+        assert [v.out_axes for v in GALLERY["kept_at_one"]().vmaps] == [
+            {"result[0]": 0, "result[1]": None, "result[2]": 0},
+            {"result[0]": None, "result[1]": 0, "result[2]": 0},
+        ]
+
+    def test_of_a_pattern(self) -> None:
+        plan = named_vmap("a [n] b -> b, c [n] b a", c=2)(lambda x: x).plan(f32(4, 3, 5))
+        assert [(v.in_axes, v.out_axes) for v in plan.vmaps] == [
+            ({"x": 2}, {"result[0]": 0, "result[1]": 2}),
+            ({}, {"result[0]": None, "result[1]": 0}),
+            ({"x": 0}, {"result[0]": None, "result[1]": 1}),
+        ]
+
+
+def test_a_folded_key_is_shown_as_it_was_given() -> None:
+    key = GALLERY["pattern_parts"]().args[-1]
+    assert (key.path, key.shape, key.batch, key.missing) == ("rng", (), (), (-2, -1))
+    assert "key<fry>[]        .   . |" in str(GALLERY["pattern_parts"]())
+
+
+def test_a_call_pays_for_nothing_that_only_printing_needs(monkeypatch: Any) -> None:
+    """What a call knows of itself is made by `f.plan` alone."""
+
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a call made what only printing needs")
+
+    function = auto_vmap(x=1)(lambda x: x.sum())
+    pattern = named_vmap("a [b] -> a")(lambda x: x.sum())
+    for decorated in (function, pattern):
+        module = importlib.import_module(type(decorated).__module__)
+        monkeypatch.setattr(module, "calling", refused)
+        assert decorated(jnp.ones((4, 3))).shape == (4,)
+        with pytest.raises(AssertionError, match="only printing needs"):
+            decorated.plan(jnp.ones((4, 3)))
 
 
 def test_steps() -> None:

@@ -9,6 +9,7 @@ from autovmap._explain.code import code
 from autovmap._explain.page import fragment
 from autovmap._explain.svg import svg
 from autovmap._explain.table import remarks, table
+from autovmap._explain.vmaps import Vmap, vmaps
 from autovmap._plan.leaf import Shape
 from autovmap._plan.plan import PlanData
 
@@ -18,7 +19,7 @@ class Arg:
     """A row of a plan: one leaf of a ranked argument.
 
     `stretched` are the batch axes along which it has size 1 and the batch has not; `missing` are
-    those that it lacks.
+    those that it lacks. `names` are those of the core dims, None for one without.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Arg:
     core: Shape
     stretched: tuple[int, ...] = ()
     missing: tuple[int, ...] = ()
+    names: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,11 @@ class Plan(PlanData):
                 leaf.shape,
                 leaf.dtype,
                 leaf.rank,
-                leaf.batch,
+                leaf.own_batch,
                 leaf.core,
-                tuple(a for a, size in self._sizes() if leaf.size(a) == 1 and size != 1),
-                tuple(a for a, _ in self._sizes() if leaf.size(a) is None),
+                tuple(a for a, size in self._sizes() if leaf.own_size(a) == 1 and size != 1),
+                tuple(a for a, _ in self._sizes() if leaf.own_size(a) is None),
+                tuple(dim.name for dim in leaf.dims) or (None,) * leaf.rank,
             )
             for leaf in self.leaves
         )
@@ -109,6 +112,20 @@ class Plan(PlanData):
     def steps(self) -> tuple[str, ...]:
         """What happens beside the layers, in words: squeezes, keys, ways of running."""
         return tuple(text for text, warning in remarks(self, self.calling) if not warning)
+
+    @property
+    def vmaps(self) -> tuple[Vmap, ...]:
+        """The layers, outermost first, each with its axes by path.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(x=1, y=0, out_axes=1)(lambda x, y: x * y).plan(
+        ...     jnp.ones((4, 1, 3)), jnp.ones(5)
+        ... )
+        >>> [(vmap.size, vmap.in_axes, vmap.out_axes) for vmap in plan.vmaps]
+        [(4, {'x': 0}, {'result': 1}), (5, {'y': 0}, {'result': 1})]
+        """
+        return vmaps(self, self.calling, self.outputs)
 
     def code(self) -> str:
         """The call as Python with nothing but `jax` in it: `def call(f, <parameters>)`.

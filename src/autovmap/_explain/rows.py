@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from autovmap._explain.calling import UNKNOWN, Calling, Output
+from autovmap._explain.vmaps import part_path
 from autovmap._plan.leaf import Dim, Leaf, Shape, describe
 from autovmap._plan.pattern_parts import Item, PlacedGroup
 from autovmap._plan.plan import PlanData
@@ -68,7 +69,7 @@ def leaf_rows(
 
 
 def _row(leaf: Leaf, batch: Shape, axes: range) -> Row:
-    cells = tuple(cell(leaf.size(axis), size_of(batch, axis)) for axis in axes)
+    cells = tuple(cell(leaf.own_size(axis), size_of(batch, axis)) for axis in axes)
     names = [dim.name for dim in leaf.dims] or [None] * leaf.rank
     core = tuple(
         str(size) if name is None else f"{name}={size}"
@@ -124,8 +125,7 @@ def result_rows(
     axes, batch = columns(plan), plan.batch_shape
     if outputs is None and calling.placement is not None:
         parts = calling.placement.parts
-        labels = ["result"] if len(parts) == 1 else [f"result[{i}]" for i in range(len(parts))]
-        return tuple(_part(label, part, plan) for label, part in zip(labels, parts, strict=True))
+        return tuple(_part(part_path(i, len(parts)), part, plan) for i, part in enumerate(parts))
     if outputs is None:
         cells = tuple(_whole(batch, axis) for axis in axes)
         return (Row("result", "", "", cells, calling.core),)

@@ -51,6 +51,15 @@ class Leaf:
         index = self.batch_ndim + self.offset + axis
         return self.batch[index] if 0 <= index < self.batch_ndim else None
 
+    @property
+    def own_batch(self) -> Shape:
+        """The batch dims that the array itself has, before anything is done to it."""
+        return self.batch
+
+    def own_size(self, axis: int) -> Dim | None:
+        """The size of the array itself along a batch axis, or None where it has none."""
+        return self.size(axis)
+
     def array_dim(self, axis: int) -> int:
         """The dim of the array that lies along a batch axis which the leaf has."""
         return self.position + self.batch_ndim + self.offset + axis

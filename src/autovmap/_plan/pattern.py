@@ -185,7 +185,8 @@ def _in_front(leaf: PlacedLeaf, prepare: Prepare, count: int) -> tuple[PlacedLea
     order = (*(dim for _, dim in batch), *core)
     expand = tuple(i for i in range(count) if i - count not in leaf.axes)
     shape = tuple(1 if i in expand else leaf.size(i - count) for i in range(count)) + leaf.core
-    front = replace(leaf, axes=(*range(-count, 0), *[None] * len(core)), prepared=shape)
+    axes = (*range(-count, 0), *[None] * len(core))
+    front = replace(leaf, axes=axes, prepared=shape, added=tuple(i - count for i in expand))
     moved = None if order == tuple(range(len(order))) else order
     return front, replace(prepare, order=moved, expand=expand)
 

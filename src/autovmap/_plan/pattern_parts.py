@@ -34,11 +34,13 @@ class Prepare:
 class PlacedLeaf(Leaf):
     """A leaf whose batch dims lie anywhere: `axes` says it of each dim, None of a core dim.
 
-    `prepared` is the shape that these dims have, where the array's own is taken apart first.
+    `prepared` is the shape that these dims have, where the array's own is taken apart first;
+    along the axes `added` that is 1, and the array itself has no such dim.
     """
 
     axes: tuple[int | None, ...] = ()
     prepared: Shape = ()
+    added: tuple[int, ...] = ()
 
     @property
     def batch_ndim(self) -> int:
@@ -59,6 +61,16 @@ class PlacedLeaf(Leaf):
     def size(self, axis: int) -> Dim | None:
         """Its size along a batch axis of the call, or None where it has none."""
         return self.prepared[self.axes.index(axis)] if axis in self.axes else None
+
+    @property
+    def own_batch(self) -> Shape:
+        """The batch dims that the array itself has, taken apart."""
+        pairs = zip(self.axes, self.prepared, strict=True)
+        return tuple(dim for axis, dim in pairs if axis is not None and axis not in self.added)
+
+    def own_size(self, axis: int) -> Dim | None:
+        """The size of the array itself along a batch axis, or None where it has none."""
+        return None if axis in self.added else self.size(axis)
 
     def plain(self) -> Leaf:
         """The same as the array is once it is prepared, where its batch dims come first."""
