@@ -143,6 +143,12 @@ class TestRanks:
                 assert other.ranks == said.ranks
                 assert other.plan(*args).layers == said.plan(*args).layers
 
+    def test_values_of_args_that_are_alike_have_one_rank(self) -> None:
+        assert vectorize(weighted).ranks == {"xs": 0}
+        assert repr(vectorize(weighted, excluded={1}).ranks) == (
+            "{'xs': per_value(0, None, further=0)}"
+        )
+
     def test_a_plain_tuple_for_args_ranks_a_tuple(self) -> None:
         found = auto_vmap(xs=(1, 0))(lambda *xs: sum(x[0].sum() * x[1] for x in xs))
         pair = (jnp.ones((5, 3)), 2.0)

@@ -118,7 +118,8 @@ class PerValue(tuple[Any, ...]):
     """The rank of all further values."""
 
     def __repr__(self) -> str:
-        return f"per_value({', '.join(map(repr, self))})"
+        further = [f"further={self.further!r}"] * (self.further is not None)
+        return f"per_value({', '.join([*map(repr, self), *further])})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,8 @@ def plain(tree: Tree) -> Any:
         case ByName(children=named):
             return {key: plain(child) for key, child in named}
         case ByValue(children=children, further=further):
+            if is_mapped(further) and all(child == further for child in children):
+                return plain(further)
             values = PerValue(plain(child) for child in children)
             values.further = plain(further)
             return values
