@@ -3,7 +3,7 @@
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
@@ -40,15 +40,15 @@ from autovmap._explain.conflict import draw_conflict
 from autovmap._explain.plan import Plan
 from autovmap._explain.steps import steps
 from autovmap._explain.table import note
-from autovmap._jit import Jitted, make_jitted, told_of
-from autovmap._kept import BucketStats, Kept, current_mesh, sharded_axes
+from autovmap._jit import Jitted, told_of
+from autovmap._kept import Kept, current_mesh, sharded_axes
+from autovmap._meaning import VARIANTS
 from autovmap._placing import placing
 from autovmap._plan.plan import PlanData
+from autovmap._running import Running
 from autovmap._showing import calling, outputs_of, result_shapes
 from autovmap._spec.annotated import read_annotations
-from autovmap._spec.extent import checked_sizes
 from autovmap._spec.operands import as_signature
-from autovmap._spec.options import refuse_unknown_options
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.scope import scope_of
 from autovmap._spec.spec import (
@@ -58,9 +58,9 @@ from autovmap._spec.spec import (
     Spec,
     read_spec,
 )
-from autovmap._spec.ways import PLAIN, read_bucket, read_chunk, read_shard, refuse_jit
+from autovmap._spec.ways import PLAIN
 from autovmap._tree import one_level
-from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
+from autovmap.errors import AutoVmapError, BatchShapeError
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -68,11 +68,9 @@ R = TypeVar("R", covariant=True)
 S = TypeVar("S")
 
 ARRAYS = (jax.Array, np.ndarray)
-VARIANTS = 64
-"""How many of a function's variants (`f.batch(10)`, ...) are kept, each with its plans."""
 
 
-class AutoVmapped(Generic[P, R]):
+class AutoVmapped(Running[P, R]):
     """A function that takes any broadcastable batch of examples; `auto_vmap` makes it.
 
     >>> from autovmap import auto_vmap
@@ -349,86 +347,6 @@ class AutoVmapped(Generic[P, R]):
         with naming(plan):
             return self._run_otherwise(plan, body, fold_keys(plan, arrays))
 
-    def _variant(
-        self, key: Hashable, declared: Declaration, function: Any = None
-    ) -> "AutoVmapped[P, Any]":
-        """The same under another declaration, or another function under the same; made once."""
-        found = self._variants.get(key)
-        if found is None:
-            found = self.declared_as(declared, function)
-            self._variants.put(key, found)
-        return found
-
-    def declared_as(self, declared: Declaration, function: Any = None) -> "AutoVmapped[P, Any]":
-        """The same under another declaration, or another function; made anew."""
-        function = self.__wrapped__ if function is None else function
-        parts = (self._signature, self._named_by, self._skip_first)
-        return type(self)(function, declared, *parts)
-
-    def batch(self, *shape: int) -> "AutoVmapped[P, R]":
-        """Prepend batch axes to those that the arguments bring: so many calls of each example.
-
-        For draws, declare what one key means: `randomness="different"`.
-
-        >>> import jax
-        >>> from autovmap import auto_vmap
-        >>> @auto_vmap(rng="key", scale=0, randomness="different")
-        ... def draw(rng, scale):
-        ...     return scale * jax.random.normal(rng)
-        >>> draw.batch(1000)(jax.random.key(0), jax.numpy.ones(3)).shape
-        (1000, 3)
-
-        Args:
-            shape: sizes of the new batch axes, leftmost first, as `sample_shape` has them.
-        """
-        sizes = checked_sizes(shape, self._spec.function)
-        extent = self._declared.extent
-        extent = replace(extent, prepended=sizes + extent.prepended)
-        return self._variant(("batch", sizes), replace(self._declared, extent=extent))
-
-    def outer(self, *groups: str | tuple[str, ...]) -> "AutoVmapped[P, R]":
-        """Combine every example of one group of arguments with every one of the others.
-
-        As `np.ufunc.outer`: each group has batch axes of its own, left to right; within a group
-        batch shapes broadcast as always. Nothing is copied.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> @auto_vmap(y=1, a=0, b=0)
-        ... def cost(y, a, b):
-        ...     return a * y.sum() + b
-        >>> cost.outer("y", ("a", "b"))(jnp.ones((7, 3)), jnp.ones((4, 1)), jnp.ones(5)).shape
-        (7, 4, 5)
-
-        Args:
-            groups: names of parameters, or tuples of them; without any, each ranked parameter is
-                a group, in the order of the signature.
-        """
-        for group in groups:
-            if not isinstance(cast("object", group), (str, tuple, list)):
-                raise SpecError(
-                    f"{self._spec.function}.outer(): got {group!r} of type {type(group).__name__}; "
-                    f"a group is a parameter's name or a tuple of names"
-                )
-        named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
-        named = named or tuple((name,) for name in self.ranks)
-        extent = replace(self._declared.extent, groups=named)
-        return self._variant(("outer", named), replace(self._declared, extent=extent))
-
-    def replace(self, **options: Any) -> "AutoVmapped[P, R]":
-        """The same function and ranks under other options than the author's.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> double = auto_vmap(x=1)(lambda x: 2 * x)
-        >>> double.replace(out_axes=-1)(jnp.ones((5, 3))).shape
-        (3, 5)
-        """
-        refuse_unknown_options(options, self._spec.function)
-        merged = {**(self._declared.options or {}), **options}
-        key = ("replace", *((name, repr(options[name]), options[name]) for name in sorted(options)))
-        return self._variant(key, replace(self._declared, options=merged))
-
     def lift(self, transform: Callable[[Any], Any]) -> "AutoVmapped[P, Any]":
         """The transformed plain function under the same ranks: per-example gradients, and so on.
 
@@ -449,216 +367,6 @@ class AutoVmapped(Generic[P, R]):
             replace(self._declared, lifted=True),
             transform(cast("Any", self.__wrapped__)),
         )
-
-    def loop(self) -> "AutoVmapped[P, R]":
-        """The same by a Python loop that calls the plain function on real examples.
-
-        For `print`, `pdb` and checking: results and structure are those of the vmapped call, and
-        an exception says at which example it was raised.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> @auto_vmap(x=0)
-        ... def show(x):
-        ...     print(float(x))
-        ...     return -x
-        >>> show.loop()(jnp.array([1.0, 2.0]))
-        1.0
-        2.0
-        Array([-1., -2.], dtype=float32)
-        """
-        return self._another_way(looped=True)
-
-    def _another_way(self, **said: Any) -> "AutoVmapped[P, R]":
-        """The same function, run in another way too; a way that is said again replaces itself."""
-        ways = replace(self._ways, **said)
-        return self._variant(("ways", ways), replace(self._declared, ways=ways))
-
-    def jit(
-        self,
-        *,
-        static_argnames: str | Sequence[str] | None = None,
-        donate_argnames: str | Sequence[str] | None = None,
-        partition: bool = False,
-    ) -> Jitted[P, R]:
-        """The same compiled: its call is `jax.jit`'s own, and planned while it traces.
-
-        Ranked arguments are traced. An argument without a rank is static if its parameter's
-        annotation or default says so (a bool, int, str, enum, type or callable). Made once for
-        each set of options, and kept.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> @auto_vmap(x=1)
-        ... def norm(x, ord: int = 2):
-        ...     return jnp.linalg.norm(x, ord)
-        >>> norm.jit()(jnp.ones((5, 4)), ord=1)
-        Array([4., 4., 4., 4., 4.], dtype=float32)
-        >>> norm.jit() is norm.jit()
-        True
-
-        Args:
-            static_argnames: the static parameters, in place of those that are guessed.
-            donate_argnames: parameters whose arrays may be overwritten, as `jax.jit` has them.
-            partition: whether arguments without a rank that mix arrays and static data in one
-                tree (an `equinox.nn.MLP`) are taken apart at each call, which costs some time.
-
-        Raises:
-            SpecError: a name is no parameter, or has a base rank and can't be static.
-        """
-        refuse_jit(self._ways, self._spec.function)
-        told = told_of(self, static_argnames, donate_argnames, partition)
-        found = self._jitted.get(told)
-        if found is None:
-            found = self._jitted.keep(told, make_jitted(self, told))
-        return cast("Jitted[P, R]", found)
-
-    def chunk(
-        self,
-        size: int | Literal["auto"] | None = None,
-        *,
-        memory: int | str | None = None,
-        remat: bool = False,
-        progress: bool | Callable[[int, int], Any] = False,
-    ) -> "AutoVmapped[P, R]":
-        """The same with at most `size` examples at once, counted over the whole batch shape.
-
-        A scan in one kept compiled program; the last chunk overlaps the one before where sizes do
-        not divide. In `chunk(1)` nothing is mapped, so `lax.cond` takes one branch.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> @auto_vmap(x=1)
-        ... def total(x):
-        ...     return x.sum()
-        >>> total.chunk(1000)(jnp.ones((2500, 3))).shape
-        (2500,)
-        >>> total.chunk(1000).plan(jnp.ones((2500, 3))).steps
-        ('chunk: 3 chunks of 834 examples (834 of batch axis -1), the last overlapping',)
-
-        Args:
-            size: the most examples at once, or "auto": as many as fit the device's free memory,
-                on a CPU its caches.
-            memory: in place of `size`, the bytes that the program may need beside its arguments
-                and results: an int, or a text such as "2GiB". Decided at the first call.
-            remat: whether a chunk is computed again in the backward pass, to save memory.
-            progress: True for a bar (tqdm), or a function that takes (done, total) in examples.
-
-        Raises:
-            SpecError: a size below 1, or a call that only cutting a named axis would make small
-                enough.
-        """
-        chunk = read_chunk(size, memory, remat, progress, self._spec.function)
-        return self._another_way(chunk=chunk)
-
-    def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
-
-        Programs are compiled for it, but nothing is run.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> pairs = auto_vmap(x=1)(lambda x: jnp.tanh(x[:, None] * x).sum())
-        >>> 1 <= pairs.chunk(memory="1MiB").tune(jnp.ones((5000, 64))) < 5000
-        True
-
-        Args:
-            args: as in a call.
-            kwargs: likewise.
-
-        Returns:
-            The most examples at once, on each device.
-        """
-        if self._ways.chunk is None:
-            raise SpecError(f"{self._spec.function}.tune(): only .chunk(...) has a size to decide")
-        if self._ways.bucket is not None:
-            raise SpecError(
-                f"{self._spec.function}.tune(): with .bucket() the size of the chunks is decided "
-                f"for each padded batch, at its first call; call .tune without .bucket()"
-            )
-        call = self._bind(args, kwargs)
-        return self._kept.decide(call, args, kwargs).examples or 1
-
-    def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
-        """The result chunk by chunk, for results that are too big for the device.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> total = auto_vmap(x=1)(lambda x: x.sum())
-        >>> for index, out in total.chunk(2).iter(jnp.ones((5, 3))):
-        ...     print(index, out)
-        (slice(0, 2, None),) [3. 3.]
-        (slice(2, 4, None),) [3. 3.]
-        (slice(4, 5, None),) [3.]
-
-        Yields:
-            Where a chunk lies in the batch shape, as slices, and its part of the result.
-        """
-        if self._ways.chunk is None or self._ways.shard or self._ways.bucket:
-            raise SpecError(
-                f"{self._spec.function}.iter(): only .chunk(...) alone gives its result in parts"
-            )
-        return self._kept.iterate(self._bind(args, kwargs), args, kwargs)
-
-    def shard(self, spec: Any, mesh: Any = None) -> "AutoVmapped[P, R]":
-        """The same with batch axes over the axes of a mesh of devices.
-
-        Where a mesh axis divides a batch axis, inputs and results are sharded and nothing is
-        communicated. Where it does not, the result is replicated, by one all-gather for each
-        output leaf.
-
-        >>> import jax, jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
-        >>> total = auto_vmap(x=1)(lambda x: x.sum())
-        >>> total.shard("data", mesh=mesh)(jnp.ones((8, 3))).shape
-        (8,)
-
-        Args:
-            spec: a `jax.sharding.PartitionSpec` over the batch shape; a string is for its first
-                axis.
-            mesh: the mesh; without it the one that is set at the call.
-
-        Raises:
-            SpecError: the mesh has no such axis, there is no mesh, or a batch axis is named.
-        """
-        return self._another_way(shard=read_shard(spec, mesh, self._spec.function))
-
-    def bucket(
-        self,
-        sizes: Sequence[int] | Callable[[int], int] | None = None,
-        *,
-        promote: int | None = 8,
-    ) -> "AutoVmapped[P, R]":
-        """The same compiled for padded batch sizes, so that ever-new sizes do not compile anew.
-
-        Arguments are padded on the host by repeating an example, and results are cut there.
-
-        >>> import numpy as np
-        >>> from autovmap import auto_vmap
-        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
-        >>> [total(np.ones((size, 3), np.float32)).shape for size in (5, 6, 7)]
-        [(5,), (6,), (7,)]
-        >>> total.stats().compilations
-        1
-
-        Args:
-            sizes: the padded sizes, or a function from a size to the padded one; without it,
-                powers of two.
-            promote: how often a batch shape is seen before it gets an exact program; None: never.
-
-        Raises:
-            SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
-                several devices.
-        """
-        bucket = read_bucket(sizes, promote, self._spec.function)
-        return self._another_way(bucket=bucket)
-
-    def stats(self) -> BucketStats:
-        """What the calls of an `f.bucket()` have come to; see `BucketStats`."""
-        if self._ways.bucket is None:
-            raise SpecError(f"{self._spec.function}.stats(): only .bucket() counts its programs")
-        return self._kept.stats()
 
     @property
     def signature(self) -> str | None:

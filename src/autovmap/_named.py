@@ -1,7 +1,7 @@
 """`named_vmap`: einx's bracket notation in front of the same plans."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
 from autovmap._api import AutoVmapped
 from autovmap._apply.depend import dependencies, shorten
@@ -19,6 +19,7 @@ from autovmap._docstring import line_of_pattern, show_docstring
 from autovmap._explain.plan import Plan
 from autovmap._explain.table import note
 from autovmap._jit import Jitted
+from autovmap._meaning import VARIANTS
 from autovmap._named_bind import NamedDeclaration, PatternBinder, read_named_spec
 from autovmap._plan.outputs import Group
 from autovmap._plan.pattern import PatternPlan
@@ -33,7 +34,6 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
 SAID_BY_PATTERN = ("in_axes", "out_axes", "axis_name")
-VARIANTS = 64
 
 
 def named_vmap(
@@ -256,7 +256,7 @@ class NamedVmapped(AutoVmapped[P, R]):
         shown = calling(self._spec, call, self._steps(call), type(flat) is tuple)
         return Plan.of(call.planned.plan, shown, placed_outputs(flat, result, ran[-1].groups))
 
-    def batch(self, *shape: int) -> "AutoVmapped[P, R]":
+    def batch(self, *shape: int) -> Self:
         """Refused: the pattern says all axes."""
         raise SpecError(
             f"{self._spec.function}.batch(): the pattern says all batch axes; add new ones to its "
@@ -264,14 +264,14 @@ class NamedVmapped(AutoVmapped[P, R]):
             f"\n  {self.pattern}"
         )
 
-    def outer(self, *groups: str | tuple[str, ...]) -> "AutoVmapped[P, R]":
+    def outer(self, *groups: str | tuple[str, ...]) -> Self:
         """Refused: the pattern says how axes lie to each other."""
         raise SpecError(
             f"{self._spec.function}.outer(): the pattern says it: axes of different names are "
             f"combined, each with each\n  {self.pattern}"
         )
 
-    def _another_way(self, **said: Any) -> "AutoVmapped[P, R]":
+    def _another_way(self, **said: Any) -> Self:
         """Only a loop: every axis of a pattern is named, and a named axis is never split."""
         for way in said:
             if way != "looped":
@@ -282,7 +282,7 @@ class NamedVmapped(AutoVmapped[P, R]):
                 )
         return super()._another_way(**said)
 
-    def replace(self, **options: Any) -> "AutoVmapped[P, R]":
+    def replace(self, **options: Any) -> Self:
         """The same function and pattern under other options than the author's."""
         _checked_options(options, self._under.pattern)
         return super().replace(**options)
