@@ -10,7 +10,7 @@ from autovmap._apply.carried import carried
 from autovmap._bind import argument_slots
 from autovmap._cache import BoundedCache
 from autovmap._kind import Kind, kind_of
-from autovmap._spec.ranks import is_mapped
+from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import Spec
 from autovmap._spec.statics import changes, refuse_changing
 from autovmap._tree import flatten, is_storable
@@ -139,7 +139,9 @@ class Partition:
     def _treats(self, count: int, names: Sequence[str]) -> Iterator[int | None]:
         """How each argument is treated; None where its structure decides."""
         for slot in argument_slots(self._spec, count, names):
-            if is_mapped(slot.rank):
+            if any(isinstance(leaf, OneBatch) for leaf in leaves_of(slot.rank)):
+                yield ARRAYS_ALONE  # no number has a dim to map
+            elif is_mapped(slot.rank):
                 yield WITH_NUMBERS
             else:
                 yield STATIC if slot.parameter in self._static else None
@@ -159,7 +161,7 @@ class Partition:
                 if kind_of(type(leaf)) in ARRAYS:
                     raise SpecError(
                         f"{where} is an array, but {slot.parameter} is static, by its default or "
-                        f"annotation: pass no array, or say .jit(static_argnames=...) without it"
+                        f"annotation: pass no array, or annotate it as what it is"
                     ) from error
                 refuse_changing(leaf, where)
         if error is not None:

@@ -163,6 +163,12 @@ def sharded_refusals() -> None:
             call()
 
 
+def sharded_one_example() -> None:
+    """Batch dims are optional, here too."""
+    f = auto_vmap(x=1)(lambda x: x.sum()).shard("a", mesh=mesh_of(AUTO))
+    assert f(np.ones(3, np.float32)) == 3.0
+
+
 def sharded_the_plan() -> None:
     f = kalman.shard(P("a", "b"), mesh=mesh_of(AUTO))
     steps = f.plan(*args_of(8, 5)).steps
@@ -192,6 +198,7 @@ ALONE = (
     sharded_keys,
     sharded_arguments_without_a_rank,
     sharded_refusals,
+    sharded_one_example,
     sharded_the_plan,
     sharded_chunks_leave_sharded_axes_whole,
 )

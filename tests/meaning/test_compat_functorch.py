@@ -67,9 +67,20 @@ class TestFunctorchPage:
         (found,) = fvmap(pull)(jnp.eye(5))
         np.testing.assert_allclose(found, jnp.diag(2 * x))
 
-    def test_chunk_size_is_not_there_yet(self) -> None:
-        with pytest.raises(AutoVmapError, match="chunk_size"):
-            fvmap(jnp.sin, chunk_size=2)
+    @pytest.mark.parametrize("size", [1, 2, 3, 100])
+    def test_chunk_size(self, size: int) -> None:
+        def f(x, n, *, scale):
+            return {"tiled": jnp.tile(x, n) * scale, "name": "f"}
+
+        args, kwargs = (X, 2), {"scale": jnp.ones(())}
+        found = fvmap(f, (0, None), chunk_size=size)(*args, **kwargs)
+        np.testing.assert_allclose(found["tiled"], fvmap(f, (0, None))(*args, **kwargs)["tiled"])
+        assert found["name"] == "f"
+
+    @pytest.mark.parametrize("size", [0, "2", True])
+    def test_a_wrong_chunk_size(self, size: Any) -> None:
+        with pytest.raises(AutoVmapError, match="chunk"):
+            fvmap(jnp.sin, chunk_size=size)
         np.testing.assert_array_equal(fvmap(jnp.sin, chunk_size=None)(X), jnp.sin(X))
 
 

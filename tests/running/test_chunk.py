@@ -239,6 +239,19 @@ class TestRuns:
             cosine.chunk(size)
 
 
+def test_remat_is_true_or_false():
+    with pytest.raises(SpecError, match="remat is 'yes'"):
+        cosine.chunk(5, remat="yes")
+
+
+@pytest.mark.parametrize("way", ["loop", "bucket"])
+def test_other_ways_refuse_a_symbolic_batch_dim_too(way: str):
+    (b,) = jax.export.symbolic_shape("b")
+    run = getattr(cosine, way)()
+    with pytest.raises(SpecError, match=rf"{way}\(\): batch dim b is symbolic"):
+        run.plan_with_outputs(jax.ShapeDtypeStruct((b, 3), "float32"), Y[0])
+
+
 class TestMemory:
     """Sizes that follow from a bound."""
 

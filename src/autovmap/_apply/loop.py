@@ -10,6 +10,7 @@ from jax import lax
 
 from autovmap._apply.nest import Body, make_nest, run
 from autovmap._apply.outputs import FRONT, Groups, Place, Result
+from autovmap._plan.chunk import refuse_symbolic
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
@@ -28,6 +29,7 @@ def run_loop(
     Without examples (a batch axis of size 0) there is nothing to call it on, and the vmapped
     program tells the result's structure.
     """
+    refuse_symbolic(plan, "loop")
     if plan.trivial or any(size == 0 for size in plan.batch_shape):
         return run(plan, make_nest(plan, groups), body, arrays, groups, place)
     rows = plan.mapped_leaves

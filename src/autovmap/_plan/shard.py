@@ -92,7 +92,7 @@ def plan_shards(plan: PlanData, asked: Shard, mesh: Mapping[Hashable, int]) -> S
     """
     refuse_symbolic(plan, "shard")
     block = len(plan.batch_shape)
-    if len(asked.axes) > block and any(asked.axes[block:]):
+    if block and any(asked.axes[block:]):
         raise SpecError(
             f"{plan.function}.shard(): {len(asked.axes)} entries for the batch shape "
             f"{tuple_text(plan.batch_shape)}; give one for each batch axis, leftmost first"

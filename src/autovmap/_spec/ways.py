@@ -134,6 +134,8 @@ def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str
             f"{function}.chunk(): give a number of examples, as in .chunk(1024), or a bound on "
             f'memory, as in .chunk(memory="2GiB"), or .chunk("auto")'
         )
+    if remat is not True and remat is not False:
+        raise SpecError(f"{function}.chunk(): remat is {remat!r}; it is True or False")
     if memory is not None:
         return Chunk(None, read_bytes(memory, function), remat, _progress(progress, function))
     if size != "auto" and (not is_whole(size) or size < 1):

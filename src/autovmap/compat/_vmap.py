@@ -9,6 +9,7 @@ from autovmap._api import AutoVmapped
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
 from autovmap._spec.spec import Declaration
+from autovmap._spec.ways import Chunk, Ways
 from autovmap._tree import one_level
 from autovmap.errors import SpecError
 
@@ -29,6 +30,7 @@ def one_axis(
     unmapped: Tree = UNMAPPED,
     options: Mapping[str, Any],
     size: int | None = None,
+    chunk: Chunk | None = None,
 ) -> Callable[..., Any]:
     """`function` mapped over one axis of each argument.
 
@@ -41,6 +43,7 @@ def one_axis(
         unmapped: what None in `in_axes` stands for.
         options: options of `auto_vmap`.
         size: the size of the mapped axis, given up front.
+        chunk: how many examples run at once, if not all.
     """
     if not callable(function):
         raise SpecError(f"vmap maps a callable, but got {function!r}")
@@ -49,7 +52,8 @@ def one_axis(
         raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
     ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}
     extent = Extent(size=size, required=True)
-    declared = Declaration(named=options, ranks=ranks, extent=extent)
+    ways = Ways(chunk=chunk)
+    declared = Declaration(named=options, ranks=ranks, extent=extent, ways=ways)
     mapped = AutoVmapped(_Spread(function), declared, SIGNATURE, function)
 
     @functools.wraps(function)

@@ -3,14 +3,14 @@
 Notes:
     Differs from the original where JAX does: what is random is a function of PRNG keys that are
     passed in, so `randomness` concerns typed keys (`jax.random.key`) that are arguments and are
-    not mapped. `chunk_size` is not there yet. More lenient: outputs may be any pytree.
+    not mapped. More lenient: outputs may be any pytree.
 """
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from autovmap._spec.ways import read_chunk
 from autovmap.compat._vmap import KEYS_COUNTED, one_axis
-from autovmap.errors import SpecError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,13 +44,11 @@ def vmap(
         out_dims: where the mapped dim goes in the result: an int or a tuple.
         randomness: what a key that is not mapped means: refused in a batch ("error"), an own draw
             for each example ("different"), or one draw for all ("same").
-        chunk_size: not there yet; only None is taken.
+        chunk_size: at most so many examples at once (see `AutoVmapped.chunk`); None for all.
 
     Returns:
         The mapped function; its `.plan` says what a call would do.
     """
-    if chunk_size is not None:
-        raise SpecError("vmap: chunk_size is not there yet; leave it out")
     return one_axis(  # pyright: ignore[reportReturnType]
         func,
         in_dims,
@@ -58,4 +56,5 @@ def vmap(
         keywords=KEYS_COUNTED,
         unmapped=KEYS_COUNTED,
         options={"out_axes": out_dims, "randomness": randomness, "strict": True},
+        chunk=None if chunk_size is None else read_chunk(chunk_size, None, False, False, "vmap"),
     )
