@@ -134,6 +134,15 @@ def test_plans_are_bounded() -> None:
     assert living(PlanData) - before <= PLANS + 10
 
 
+def test_ten_thousand_shapes_leave_few_entries() -> None:
+    function = auto_vmap(x=1)(lambda x: x)
+    for size in range(2, 10_002):
+        jax.eval_shape(function, jax.ShapeDtypeStruct((size, 1), jnp.float32))
+    binder = function._binder
+    caches = binder._styles, binder._layouts, binder._plans, binder._bare_plans
+    assert [len(cache) for cache in caches] == [1, 1, PLANS, PLANS]
+
+
 def test_structures_are_bounded() -> None:
     function = auto_vmap(xs=0)(lambda xs: None)
     before = living(Layout)
