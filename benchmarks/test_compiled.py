@@ -73,8 +73,8 @@ SHARED = {
 
 @pytest.mark.parametrize("way", SHARED)
 def test_a_shared_operand(benchmark, record, way: str) -> None:
-    """One matrix and 4096 vectors, over the batched `x @ w.T`."""
-    w, x = normal(128, 128), normal(4096, 128)
+    """One matrix and 64 by 64 vectors, over the batched `x @ w.T`."""
+    w, x = normal(128, 128), normal(64, 64, 128)
     ours = auto_vmap(w=2, x=1)(SHARED[way]).jit()
     compared(benchmark, record, f"shared operand, {way}", ours, lambda w, x: x @ w.T, (w, x))
 
