@@ -47,7 +47,7 @@ def draw(found: list[dict[str, Any]], target: str) -> None:
             va="center", fontsize=7, color=INK,
         )  # fmt: skip
     labels = [
-        row["case"] + ("" if row["who"].startswith("autovmap") else f" ({row['who']})")
+        row["case"] + ("" if row["who"] == "autovmap" else f" ({row['who']})")
         for row in reversed(shown)
     ]
     axes.set_yticks(range(len(shown)), labels, fontsize=7)
