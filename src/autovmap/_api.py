@@ -414,9 +414,8 @@ class AutoVmapped(Running[P, R]):
         qualname = getattr(self.__wrapped__, "__qualname__", "")
         stands_here = qualname == f"{owner.__qualname__}.{name}"
         if stands_here and not self._skip_first and takes_first(self._signature):
-            vars(self).pop("_spec", None)
-            vars(self).pop("_binder", None)
-            vars(self).pop("_kept", None)
+            for name in ("_spec", "_binder", "_kept", "_checks_result", "as_bound"):
+                vars(self).pop(name, None)
             self._read(skip_first=True)
 
     def __eq__(self, other: object) -> bool:
