@@ -335,11 +335,11 @@ class AutoVmapped(Running[P, R]):
         """What the way of running adds to a plan, in words."""
         if self._ways == PLAIN:
             return ()
-        size = self._kept.known_size(call.planned.plan) if self._ways.compiled else None
+        sized = self._kept.known_size(call.planned.plan) if self._ways.compiled else None
         mesh = None
         if self._ways.shard is not None:
             mesh = dict(current_mesh(self._ways.shard.mesh, self._spec.function).shape)
-        return steps(call.planned.plan, self._ways, size, sharded_axes(call), mesh)
+        return steps(call.planned.plan, self._ways, sized, sharded_axes(call), mesh)
 
     def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
         """What a call does, on tracers of its shapes."""

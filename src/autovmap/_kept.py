@@ -2,7 +2,6 @@
 
 import math
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,24 +19,19 @@ from autovmap._kind import is_traced
 from autovmap._partition import Partition
 from autovmap._placing import placed_groups
 from autovmap._plan.bucket import padded_dims, padded_sizes
-from autovmap._plan.chunk import covered, plan_chunks, refuse_symbolic
-from autovmap._plan.fit import fitting
+from autovmap._plan.chunk import covered, plan_chunks
+from autovmap._plan.fit import Sized
 from autovmap._plan.layers import is_mapped
 from autovmap._plan.plan import PlanData
 from autovmap._plan.shard import plan_shards
 from autovmap._progress import reporting
+from autovmap._sizing import Sizing
 from autovmap._spec.spec import Spec
 from autovmap._spec.ways import Ways
 from autovmap.errors import SpecError
 
-SIZES = 1024
-"""For how many plans a chunk's size, and how often a batch size was seen, are kept."""
-UNKNOWN_SIZE = 1024
-"""How many examples at once where nothing tells what a program needs."""
-CACHE = 2**25
-"""Bytes of temporary memory for `chunk("auto")` on a CPU: about what its caches hold."""
-SHARE = 0.5
-"""The part of a device's free memory that `chunk("auto")` lets a program's temporaries take."""
+SEEN = 1024
+"""For how many plans it is counted how often they were seen."""
 
 
 @dataclass(slots=True)
@@ -70,8 +64,7 @@ class Kept:
         self._groups = groups
         self._place = place
         self._traces = 0
-        self._sizes: BoundedCache[int] = BoundedCache(SIZES)
-        self._seen: BoundedCache[int] = BoundedCache(SIZES)
+        self._seen: BoundedCache[int] = BoundedCache(SEEN)
         self._lock = threading.Lock()
         self._stats = BucketStats()
 
@@ -80,6 +73,8 @@ class Kept:
             return run(*call)
 
         self.partition = Partition(counted, spec, static)
+        chunk = spec.ways.chunk
+        self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
 
     @property
     def ways(self) -> Ways:
@@ -157,56 +152,15 @@ class Kept:
             mesh = current_mesh(self.ways.shard.mesh, self._spec.function)
             shards = plan_shards(plan, self.ways.shard, dict(mesh.shape))
             parts = replace(parts, shards=shards, mesh=mesh, sharded=())
-        chunk = self.ways.chunk
-        if chunk is None:
+        if self.ways.chunk is None or self._sizing is None:
             return parts
-        parts = replace(parts, remat=chunk.remat)
-        if isinstance(chunk.size, int):
-            return replace(parts, examples=chunk.size)
-        return replace(parts, examples=self._fitted(plan, parts, args, kwargs))
+        parts = replace(parts, remat=self.ways.chunk.remat)
+        inner = plan if parts.shards is None else parts.shards.inner
+        return replace(parts, examples=self._sizing.decide(call, inner, parts, args, kwargs))
 
-    def known_size(self, plan: PlanData) -> int | None:
-        """How many examples at once were found to fit, if a call or `.tune` has decided."""
-        chunk = self.ways.chunk
-        if chunk is not None and isinstance(chunk.size, int):
-            return chunk.size
-        return self._sizes.get(plan)
-
-    def _fitted(
-        self, plan: PlanData, parts: Parts, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> int:
-        refuse_symbolic(plan, "chunk")
-        found = self._sizes.get(plan)
-        if found is None:
-            statics, arrays = self.partition.split(args, kwargs)
-            shapes = [_shape_of(x) for x in arrays]
-
-            def temporaries(examples: int) -> int | None:
-                more = replace(parts, examples=examples)
-                lowered = self.partition.program.lower((*statics[:-1], more), shapes, (), ())
-                return _temporaries(lowered.compile())
-
-            inner = plan if parts.shards is None else parts.shards.inner
-            total = math.prod(int(layer.size) for layer in inner.layers)
-            found = fitting(total, temporaries, self._bound()) if total else 1
-            if found is None:
-                found = UNKNOWN_SIZE
-                warnings.warn(
-                    f"{self._spec.function}.chunk(): this backend does not tell what a program "
-                    f"needs, so {found} examples run at once; give a number: .chunk({found})",
-                    stacklevel=6,
-                )
-            self._sizes.put(plan, found)
-        return found
-
-    def _bound(self) -> int:
-        chunk = self.ways.chunk
-        if chunk is not None and chunk.memory is not None:
-            return chunk.memory
-        stats = jax.local_devices()[0].memory_stats()
-        if not stats or "bytes_limit" not in stats:
-            return CACHE
-        return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+    def known_size(self, plan: PlanData) -> Sized | None:
+        """How many examples run at once, if that is decided."""
+        return None if self._sizing is None else self._sizing.known(plan)
 
     def _bucketed(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         bucket = self.ways.bucket
@@ -284,21 +238,3 @@ def current_mesh(given: Any, function: str) -> Any:
             f"or set one around the call (jax.set_mesh, in older JAX jax.sharding.use_mesh)"
         )
     return mesh
-
-
-def _shape_of(array: Any) -> Any:
-    """An array's shape for `lower`, with its sharding if it is bound to one."""
-    if isinstance(array, (bool, int, float, complex)):
-        return array
-    bound = not is_traced(array) and getattr(array, "committed", True)
-    sharding = getattr(array, "sharding", None) if bound else None
-    weak = getattr(array, "weak_type", False)
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding, weak_type=weak)
-
-
-def _temporaries(compiled: Any) -> int | None:
-    """The bytes that a compiled program needs beside arguments and results."""
-    try:
-        return int(compiled.memory_analysis().temp_size_in_bytes)
-    except Exception:  # what a backend without the analysis raises is its own business
-        return None

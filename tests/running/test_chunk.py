@@ -1,6 +1,7 @@
 """`f.chunk(n)`: how a batch is cut, that no more is computed or compiled than must be."""
 
 import math
+import re
 import threading
 from typing import Any
 
@@ -279,7 +280,7 @@ class TestMemory:
         np.testing.assert_allclose(f.chunk(memory="64KiB").jit()(x), f(x), rtol=1e-5)
 
     def test_a_backend_that_tells_nothing(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("autovmap._kept._temporaries", lambda compiled: None)
+        monkeypatch.setattr("autovmap._sizing._temporaries", lambda compiled: None)
         f = auto_vmap(1)(jnp.sum).chunk(memory="1MiB")
         with pytest.warns(UserWarning, match="does not tell what a program needs, so 1024"):
             f(jnp.ones((5000, 3)))
@@ -302,6 +303,86 @@ class TestMemory:
         assert found is not None
         assert 1 <= found <= total
         assert used(found) <= 10**6 or found == 1
+
+
+class TestQuickest:
+    """`chunk("auto")` times what stays in the caches against what fits memory."""
+
+    @pytest.fixture(autouse=True)
+    def small_caches(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("autovmap._sizing.CACHES", (2**12, 2**14))
+        monkeypatch.setattr("autovmap._sizing.SAMPLE", 2**16)
+
+    @staticmethod
+    def pairs(x: Any) -> Any:
+        return jnp.sort(x[:, None] * x, axis=0).sum()
+
+    @pytest.mark.parametrize("shape", [(600, 8), (6, 100, 8), (1, 600, 8)])
+    def test_it_is_told_and_right(self, shape: tuple[int, ...]):
+        f = auto_vmap(x=1, y=1)(lambda x, y: self.pairs(x) + y.sum())
+        x, y = RNG.normal(size=shape).astype(np.float32), np.ones(3, np.float32)
+        chunked = f.chunk("auto")
+        np.testing.assert_allclose(chunked(x, y), f(x, y), rtol=1e-3)
+        told = next(step for step in chunked.plan(x, y).steps if step.startswith("chunk size"))
+        found = re.fullmatch(
+            r"chunk size: at most (\d+) examples, the quickest on (\d+) \((.*)\)", told
+        )
+        assert found is not None, told
+        sizes = [int(part.split()[0]) for part in found[3].split(", ")]
+        assert len(sizes) == 3
+        assert sizes == sorted(sizes)
+        assert sizes[-1] == int(found[2]) < 600
+        assert int(found[1]) in (*sizes[:2], 600)
+
+    @pytest.mark.parametrize("quick", [0, 1, 2])
+    def test_the_quickest_is_taken(self, quick: int, monkeypatch: pytest.MonkeyPatch):
+        offered: list[list[int]] = []
+
+        def picked(timed: dict[int, float]) -> int:
+            offered.append(sorted(timed))
+            return sorted(timed)[quick]
+
+        monkeypatch.setattr("autovmap._sizing.quickest", picked)
+        chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
+        size = chunked.tune(jnp.ones((600, 8)))
+        assert size == (*offered[0][:2], 600)[quick]
+
+    def test_it_is_decided_once(self, monkeypatch: pytest.MonkeyPatch):
+        chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
+        x = jnp.ones((600, 8))
+        chunked(x)
+        monkeypatch.setattr("autovmap._sizing.fitting", None)
+        chunked(x)
+        assert chunked.jit()(x).shape == (600,)
+
+    def test_a_trace_times_nothing_and_a_call_after_it_does(self):
+        chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
+        x = jnp.ones((600, 8))
+        jax.jit(lambda x: chunked(x))(x)
+        assert chunked.plan(x).steps[0] == (
+            "chunk size: at most 600 examples fit half of the free memory"
+        )
+        chunked(x)
+        assert "the quickest on" in chunked.plan(x).steps[0]
+
+    def test_a_function_with_effects_runs_once(self):
+        seen: list[float] = []
+
+        def told(x: Any) -> Any:
+            jax.debug.callback(lambda y: seen.append(float(y)), x[0])
+            return self.pairs(x)
+
+        chunked = auto_vmap(x=1)(told).chunk("auto")
+        jax.block_until_ready(chunked(jnp.ones((60, 8))))
+        jax.effects_barrier()
+        assert len(seen) == 60
+        assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
+
+    def test_what_stays_in_the_caches_is_not_timed(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("autovmap._sizing.CACHES", (2**22, 2**25))
+        chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
+        assert chunked.tune(jnp.ones((60, 8))) == 60
+        assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
 
 
 class TestProgress:

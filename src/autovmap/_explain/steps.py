@@ -6,6 +6,7 @@ from typing import Any
 
 from autovmap._plan.bucket import padded_sizes
 from autovmap._plan.chunk import Chunks, plan_chunks, with_layers
+from autovmap._plan.fit import Sized
 from autovmap._plan.plan import PlanData
 from autovmap._plan.shard import Shards, plan_shards
 from autovmap._spec.ways import Chunk, Ways
@@ -14,7 +15,7 @@ from autovmap._spec.ways import Chunk, Ways
 def steps(
     plan: PlanData,
     ways: Ways,
-    size: int | None = None,
+    sized: Sized | None = None,
     sharded: Collection[int] = (),
     mesh: Mapping[Any, int] | None = None,
 ) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def steps(
     Args:
         plan: the plan of the whole batch.
         ways: what the caller asked for.
-        size: how many examples at once, where that is decided.
+        sized: how many examples at once, where that is decided.
         sharded: the batch axes along which arguments lie on several devices.
         mesh: the sizes of the mesh's axes, for a shard.
     """
@@ -44,7 +45,7 @@ def steps(
         found.append(_shards(shards))
     if ways.chunk is not None:
         at = () if ways.shard is not None else sharded
-        found += _chunk(inner, ways.chunk, size, at, ways.shard is not None)
+        found += _chunk(inner, ways.chunk, sized, at, ways.shard is not None)
     return tuple(found)
 
 
@@ -58,20 +59,28 @@ def _shards(shards: Shards) -> str:
 
 
 def _chunk(
-    plan: PlanData, asked: Chunk, size: int | None, sharded: Collection[int], each: bool
+    plan: PlanData, asked: Chunk, sized: Sized | None, sharded: Collection[int], each: bool
 ) -> list[str]:
     where = " on each device" if each else ""
     found: list[str] = []
     if not isinstance(asked.size, int):
-        bound = "the device" if asked.memory is None else f"{asked.memory:,} bytes"
-        if size is None:
+        bound = "half of the free memory" if asked.memory is None else f"{asked.memory:,} bytes"
+        if sized is None:
             return [f"chunk: as many examples as fit {bound}, decided at the first call"]
-        found.append(f"chunk size: at most {size} examples fit {bound}{where}")
-    chunks = plan_chunks(plan, size or 1, sharded)
+        if sized.timed:
+            found.append(f"chunk size: at most {sized.examples} examples, {_timed(sized)}")
+        else:
+            found.append(f"chunk size: at most {sized.examples} examples fit {bound}{where}")
+    chunks = plan_chunks(plan, 1 if sized is None else sized.examples, sharded)
     found.append(f"chunk: {_chunks(chunks)}{where}")
     if asked.remat:
         found.append("remat: a chunk is computed again in the backward pass")
     return found
+
+
+def _timed(sized: Sized) -> str:
+    shown = ", ".join(f"{size} at once {seconds:.2g} s" for size, seconds in sized.timed)
+    return f"the quickest on {sized.sample} ({shown})"
 
 
 def _chunks(chunks: Chunks) -> str:

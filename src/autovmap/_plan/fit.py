@@ -1,10 +1,35 @@
-"""How many examples at once stay within a bound on temporary memory."""
+"""How many examples at once: what stays within a bound on temporary memory, what is quickest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 SMALL = (4, 32)
 """The two numbers of examples whose programs are measured for the line."""
 TRIES = 6
+FASTER = 0.95
+"""What a smaller number must take, as a part of the largest's time, to be picked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """How many examples run at once, and what was timed for it on how many."""
+
+    examples: int
+    timed: tuple[tuple[int, float], ...] = ()
+    sample: int = 0
+    final: bool = True
+    """Whether a later call has nothing to add: sizes can't be timed while tracing."""
+
+
+def quickest(seconds: Mapping[int, float]) -> int:
+    """The number of examples at once that took the least time; the largest unless it is clear.
+
+    >>> quickest({64: 0.4, 512: 0.5, 4096: 1.0}), quickest({64: 0.97, 4096: 1.0})
+    (64, 4096)
+    """
+    least = min(seconds, key=seconds.__getitem__)
+    largest = max(seconds)
+    return least if seconds[least] <= FASTER * seconds[largest] else largest
 
 
 def fitting(total: int, temporaries: Callable[[int], int | None], bound: int) -> int | None:
