@@ -392,16 +392,17 @@ class AutoVmapped(Running[P, R]):
         """The base ranks by parameter, as they may be given to `auto_vmap` again."""
         return {p.name: plain(p.rank) for p in self._spec.parameters if is_mapped(p.rank)}
 
-    # A type checker tells class methods and static methods by their first parameter.
+    # A type checker tells class methods and static methods by their first parameter. `self` is
+    # called a Callable: from AutoVmapped[Concatenate[...], R] mypy and pyrefly infer no S.
     @overload
     def __get__(
-        self: "AutoVmapped[Concatenate[type[S], Q], R]", instance: S | None, owner: type[S]
+        self: Callable[Concatenate[S, Q], R], instance: Any, owner: S
     ) -> "BoundAutoVmapped[Q, R]": ...
     @overload
     def __get__(self, instance: None, owner: Any) -> Self: ...
     @overload
     def __get__(
-        self: "AutoVmapped[Concatenate[S, Q], R]", instance: S, owner: Any
+        self: Callable[Concatenate[S, Q], R], instance: S, owner: Any
     ) -> "BoundAutoVmapped[Q, R]": ...
     @overload
     def __get__(self, instance: object, owner: Any) -> Self: ...
