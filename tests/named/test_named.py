@@ -5,6 +5,7 @@ import pickle
 from typing import Any, ClassVar
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
