@@ -17,7 +17,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 def pins() -> dict[str, Version]:
     """The versions of .ci/lowest.txt."""
     lines = (ROOT / ".ci" / "lowest.txt").read_text().splitlines()
-    named = [line.split("==") for line in lines if line and not line.startswith("#")]
+    named = [line.split("==") for line in lines if "==" in line]
     return {name: Version(version) for name, version in named}
 
 

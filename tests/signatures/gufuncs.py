@@ -4,6 +4,7 @@ Nothing here is shared with what it checks.
 """
 
 import importlib
+import os
 import random
 import re
 from collections.abc import Sequence
@@ -11,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-_CORE = "numpy._core" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core"
+_NEW = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
+_CORE = "numpy._core" if _NEW else "numpy.core"
+if not _NEW:  # the module of NumPy 1.26 asks for it when it is loaded
+    os.environ.setdefault("NUMPY_EXPERIMENTAL_DTYPE_API", "1")
 numpy_parser: Any = importlib.import_module(f"{_CORE}._umath_tests").test_signature
 """NumPy's C parser: `(n_in, n_out, text)` to its tables; ValueError where it refuses the text."""
 
