@@ -60,7 +60,7 @@ from autovmap._spec.spec import (
 )
 from autovmap._spec.ways import PLAIN
 from autovmap._tree import one_level
-from autovmap.errors import AutoVmapError, BatchShapeError
+from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -174,8 +174,19 @@ class AutoVmapped(Running[P, R]):
                     self._raise_explained(error, self._bind(args, kwargs))
         call = self._bind(args, kwargs)
         if self._compiled and not call.planned.plan.trivial:
-            return self._kept.run(call, args, kwargs)
+            return self._run_kept(call, args, kwargs)
         return self._run_call(call)
+
+    def _run_kept(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call by a kept program; a deleted array is found out here, before any trace."""
+        try:
+            return self._kept.run(call, args, kwargs)
+        except RuntimeError as error:
+            unranked = lambda: self._binder.unranked(call)  # noqa: E731
+            found = diagnose(error, call.planned.plan, call.arrays(), unranked)
+            if found is None:
+                raise
+            raise found from error
 
     def run_traced(
         self,
@@ -272,6 +283,8 @@ class AutoVmapped(Running[P, R]):
         if found is not None:
             return found
         error.add_note(note(plan))
+        if self._ways.bucket is not None:
+            error.add_note("under .bucket(), which pads batch sizes")
         if (more := hint(error)) is not None:
             error.add_note(more)
         return error
@@ -361,12 +374,23 @@ class AutoVmapped(Running[P, R]):
         Args:
             transform: takes the plain function and returns one of the same parameters, as
                 `jax.grad`, `jax.checkpoint` or `functools.partial(jax.jacfwd, argnums=1)` do.
+
+        Raises:
+            SpecError: `transform` takes no function, or returns none.
         """
-        return self._variant(
-            ("lift", transform),
-            replace(self._declared, lifted=True),
-            transform(cast("Any", self.__wrapped__)),
-        )
+        if not callable(transform):
+            raise SpecError(
+                f"{self._spec.function}.lift(): got {transform!r} of type "
+                f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
+            )
+        lifted = transform(cast("Any", self.__wrapped__))
+        if not callable(lifted):
+            raise SpecError(
+                f"{self._spec.function}.lift(): {transform!r} returned {lifted!r} of type "
+                f"{type(lifted).__name__}; it has to return a function of the same parameters"
+            )
+        declared = replace(self._declared, lifted=True)
+        return self._variant(("lift", transform), declared, lifted)
 
     @property
     def signature(self) -> str | None:

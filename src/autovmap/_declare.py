@@ -228,9 +228,10 @@ def _checked(
     skip_first: bool | None = None,
 ) -> Any:
     if not callable(function):
+        said_by = "auto_vmap" if cls is AutoVmapped else "named_vmap"
         raise SpecError(
-            f"auto_vmap(...) decorates a callable, but got {function!r} of type "
-            f"{type(function).__name__}"
+            f"{said_by}(...) decorates a callable, but got {function!r} of type "
+            f"{type(function).__name__}; put it in front of a function"
         )
     for refused, kind in (
         (inspect.iscoroutinefunction, "an async function"),
@@ -253,5 +254,5 @@ def _signature(function: Any) -> inspect.Signature:
         name = getattr(function, "__name__", repr(function))
         raise SpecError(
             f"{name} has no signature that Python can read, so ranks find no parameters; wrap it "
-            f"in a function of your own: def {name}(x): return ..."
+            f"in a function of your own, as in lambda x: {name}(x)"
         ) from error

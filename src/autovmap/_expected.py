@@ -1,11 +1,11 @@
 """What annotations lead to expect of a value: no array at all, or a rank that its dtype tells."""
 
-import re
 from typing import Any
 
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._kind import Kind, is_key, kind_of, shown
+from autovmap._plan.leaf import root
 from autovmap._spec.ranks import Choice, Core, Either, Key, NoArray, Tree, is_mapped, leaves_of
 from autovmap.errors import SpecError
 
@@ -39,7 +39,8 @@ def refuse_array(leaf: Any, rank: NoArray, path: str, function: str) -> None:
     kind = kind_of(type(leaf))
     if kind in (Kind.OTHER, Kind.INT, Kind.NUMBER) or leaf.shape == ():
         return
-    name, *below = re.split(r"[.\[]", path, maxsplit=1)
+    name = root(path)
+    below = name != path
     given = "{...}" if below else len(leaf.shape)
     raise SpecError(
         f"{function}(): {path} is {shown(leaf)}, but {name if below else 'it'} {rank.why}; give "

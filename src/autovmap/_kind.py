@@ -61,6 +61,12 @@ def shown(leaf: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def kind_text(value: Any) -> str:
+    """An array by dtype and shape, anything else by its type's name."""
+    known = kind_of(type(value)) not in (Kind.OTHER, Kind.INT, Kind.NUMBER)
+    return shown(value) if known else type(value).__name__
+
+
 def is_traced(leaf: Any) -> bool:
     """Whether an array is a tracer: it lies on no device."""
     return isinstance(leaf, jax.Array) and getattr(leaf, "sharding", None) is None

@@ -16,7 +16,7 @@ import optree
 
 from autovmap._expected import chosen, refuse_array
 from autovmap._kind import Kind, is_key, kind_of, shown
-from autovmap._plan.leaf import Leaf, describe
+from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint
 from autovmap._spec.ranks import Core, Either, Key, NoArray, OneBatch, Rank, Undeclared
 from autovmap.errors import RankError, SpecError
 
@@ -150,9 +150,12 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
         rank = chosen(rank, leaf, where)
     found = _leaf(leaf, rank, path, function)
     if kind in (Kind.INT, Kind.NUMBER) and found.rank > sum(dim.optional for dim in found.dims):
+        wanted = (
+            f"; pass an array with at least {dims_text(found.rank)}, or declare a lower base rank"
+        )
         raise RankError(
-            f"{where} is the Python number {leaf!r}, of rank 0, below its base rank {found.rank}; "
-            f"if {path} stands in a list of numbers, pass an array instead: jnp.asarray(list)"
+            f"{where} is the Python number {leaf!r}, of rank 0, below its base rank {found.rank}"
+            f"{list_hint(path) or wanted}"
         )
     return found
 

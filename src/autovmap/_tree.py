@@ -12,7 +12,7 @@ import jax
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_flatten_with_path
 
 from autovmap._leaf import Kind, kind_of
-from autovmap._plan.leaf import shape_text
+from autovmap._plan.leaf import root, shape_text
 from autovmap._spec.ranks import (
     UNMAPPED,
     Absent,
@@ -127,7 +127,7 @@ def _match(tree: Tree, value: Any, path: str, what: str, whole: bool) -> list[Ma
         return []  # an empty node, whatever its rank: an argument may be optional
     if isinstance(tree, Absent):
         raise SpecError(
-            f"{what}: {path} is a {type(value).__name__}, but the example that `like` was given "
+            f"{what}: {path} is {_shown(value)}, but the example that `like` was given "
             f"has None there; give it an example with all parts"
         )
     if not isinstance(tree, (ByName, ByIndex, Each)):
@@ -161,12 +161,19 @@ def _leaf_paths(value: Any) -> list[str]:
 
 def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
     declared = f"the declaration there is {plain(tree)!r}"
-    kind = type(value).__name__
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        kind = f"{value.dtype}[{shape_text(tuple(value.shape))}]"
     if whole:
-        return f"{what}: {path} is one leaf, {kind}, but {declared}; give it a single rank"
-    return f"{what}: a leaf is here: {path}, {kind}, but {declared}, which goes deeper"
+        return f"{what}: {path} is one leaf, {_shown(value)}, but {declared}; give it a single rank"
+    return (
+        f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; "
+        f"declare one thing for it"
+    )
+
+
+def _shown(value: Any) -> str:
+    """An array by dtype and shape, anything else by its type."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}[{shape_text(tuple(value.shape))}]"
+    return f"a {type(value).__name__}"
 
 
 def _by_name(
@@ -213,7 +220,7 @@ def _unknown_names(
     return (
         f"{what}: the {word} of {path} differ from the declaration: {unknown!r} declared but "
         f"absent{remedy}{also}. {path} ({type(value).__name__}) has {names!r}; declared are "
-        f"{declared!r}"
+        f"{declared!r}. Leave out what is absent, and declare what is there"
     )
 
 
@@ -227,9 +234,10 @@ def _by_index(
             f"for all of it, or by like(example)"
         )
     if len(children) != len(tree.children):
+        count = f"{len(children)} child{'ren' * (len(children) != 1)}"
         raise SpecError(
-            f"{what}: {path} is a {type(value).__name__} of {len(children)} children, but it is "
-            f"declared with {len(tree.children)}: {plain(tree)!r}"
+            f"{what}: {path} is a {type(value).__name__} of {count}, but it is declared with "
+            f"{len(tree.children)}: {plain(tree)!r}; declare each, or one thing for all of it"
         )
     return tree.children
 
@@ -262,7 +270,7 @@ def _find_unsortable(value: Any, path: str, function: str, error: Exception) -> 
         keys = list(cast("Mapping[Any, Any]", value))
         raise SpecError(
             f"{function}(): the keys of {path} can't be sorted, so JAX takes it for no pytree: "
-            f"{keys!r}; use keys of one type, or give it no rank"
+            f"{keys!r}; use keys of one type, or give {root(path)} no rank"
         ) from error
     for label, child in children:
         _find_unsortable(child, path + label, function, error)

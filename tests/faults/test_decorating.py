@@ -112,7 +112,7 @@ RANKS: list[tuple[str, Make, tuple[str, ...]]] = [
     ("08 a string", lambda: auto_vmap(x=1)("plain"), ("callable", "'plain'", "str")),
     ("08 an array", lambda: auto_vmap(x=1)(jnp.ones(3)), ("callable", "Array")),
     ("08 a property", lambda: auto_vmap(x=1)(property(plain)), ("callable", "property")),
-    ("09 max", lambda: auto_vmap(0)(builtins.max), ("max", "no signature", "def max(x): return")),
+    ("09 max", lambda: auto_vmap(0)(builtins.max), ("max", "no signature", "lambda x: max(x)")),
     (
         "09 iter",
         lambda: auto_vmap(0)(builtins.iter),

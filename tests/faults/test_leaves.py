@@ -215,7 +215,7 @@ SHORT = [
 )
 def test_30_below_its_base_rank(rank: int, array: Any, shown: str, has: str) -> None:
     function = auto_vmap(tree={"a": [rank]})(lambda tree: 0)
-    parts = ("<lambda>(): tree['a'][0]", shown, has, f"base rank {rank}", f"at least {rank} dims")
+    parts = ("<lambda>(): tree['a'][0]", shown, has, f"base rank {rank}", f"at least {rank} dim")
     with pytest.raises(RankError, match=says(*parts)):
         function({"a": [array]})
 

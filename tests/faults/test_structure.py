@@ -124,7 +124,7 @@ REFUSED: list[Row] = [
         ("tree['t'][0]", "['a']", "['b']"),
     ),
     ("13 integer keys", {0: 1}, {1: BATCH}, ("tree", "[0]", "[1]")),
-    ("14 too few", [1, 1], [BATCH], ("tree is a list of 1 children", "with 2", "[1, 1]")),
+    ("14 too few", [1, 1], [BATCH], ("tree is a list of 1 child,", "with 2", "[1, 1]")),
     ("14 too many", {"t": (1,)}, {"t": (BATCH, BATCH)}, ("tree['t'] is a tuple of 2", "with 1")),
     ("14 list for tuple", (1, 1), [BATCH, BATCH], ("tree is a list", "a tuple", "(1, 1)")),
     ("14 tuple for list", [1], (BATCH,), ("tree is a tuple", "a list", "[1]")),

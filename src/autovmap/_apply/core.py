@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from autovmap._kind import kind_text
 from autovmap._leaf import is_array
 from autovmap._plan.core import check_output, kept
 from autovmap._plan.plan import PlanData
@@ -45,5 +46,5 @@ def _wrong_count(result: Any, wanted: int, signature: Gufunc, function: str) -> 
         )
     return (
         f"{function}(): output must be a tuple when multiple outputs are expected, got: "
-        f"{type(result).__name__}; return a tuple with one entry for each output of {signature}"
+        f"{kind_text(result)}; return a tuple with one entry for each output of {signature}"
     )

@@ -12,6 +12,7 @@ from jax import lax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._leaf import is_array
+from autovmap._plan.leaf import dims_text
 from autovmap._plan.outputs import Group, block_start, dropped, restored
 from autovmap._plan.plan import PlanData
 from autovmap.errors import RankError, SpecError
@@ -84,7 +85,7 @@ class Result:
         if not -ndim - 1 <= position <= ndim:
             raise RankError(
                 f"{self.function}(): out_axes puts the batch dims of the result{keystr(path)} at "
-                f"{position}, but one example's has {ndim} dims; give a position from "
+                f"{position}, but one example's has {dims_text(ndim)}; give a position from "
                 f"{-ndim - 1} to {ndim}"
             )
 

@@ -10,6 +10,7 @@ from jax import lax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._apply.depend import Output
+from autovmap._kind import kind_text
 from autovmap._leaf import is_array
 from autovmap._plan.leaf import Dim, shape_text
 from autovmap._plan.outputs import Group
@@ -88,7 +89,7 @@ class Placer:
             got = f"{len(cast('Any', result))}" if several else "one"
             raise SpecError(
                 f"{self.plan.function}(): the pattern has {count} results, but the function "
-                f"returned {got} ({type(result).__name__}); return a tuple of {count}\n"
+                f"returned {got} ({kind_text(result)}); return a tuple of {count}\n"
                 f"  {self.plan.pattern.text}"
             )
         return [(f"[{i}]", part) for i, part in enumerate(cast("Sequence[Any]", result))]

@@ -2,14 +2,13 @@
 
 import enum
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from autovmap._explain.calling import UNKNOWN, Calling, Output
 from autovmap._explain.vmaps import part_path
-from autovmap._plan.leaf import Dim, Leaf, Shape, describe
+from autovmap._plan.leaf import Dim, Leaf, Shape, describe, root
 from autovmap._plan.pattern_parts import Item, PlacedGroup
 from autovmap._plan.plan import PlanData
 from autovmap._spec.ranks import CoreDim
@@ -92,15 +91,6 @@ def cell(own: Dim | None, size: Dim) -> Cell:
     if own is None:
         return Cell("", Fill.ABSENT)
     return Cell(str(own), Fill.STRETCHED if own == 1 and size != 1 else Fill.HELD)
-
-
-def root(path: str) -> str:
-    """The argument that a path begins at.
-
-    >>> root("params['w'][0]"), root("self.w"), root("rest[0].b")
-    ('params', 'self', 'rest')
-    """
-    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def _group(name: str, rows: Sequence[Row]) -> Row:

@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from autovmap._explain.calling import UNKNOWN, Calling, Output, Placement, forgotten
 from autovmap._explain.pattern_text import prepare_words
-from autovmap._explain.rows import Cell, Fill, Row, argument_rows, columns, result_rows, root
+from autovmap._explain.rows import Cell, Fill, Row, argument_rows, columns, result_rows
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.keys import lacking
 from autovmap._plan.leaf import (
@@ -18,6 +18,7 @@ from autovmap._plan.leaf import (
     account,
     key_hint,
     looks_like_raw_key,
+    root,
     shape_text,
     tuple_text,
 )

@@ -67,17 +67,21 @@ def _conflict(
             if len(lines) == 8:
                 lines.append("  ...")
                 break
-    lines.append(f"Check the base ranks and the shapes.{_remedy(axis, one, other)}")
+    lines.append(f"Check the base ranks and the shapes.{_remedy(axis, leaves, one, other)}")
     lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
     return "\n".join(lines)
 
 
-def _remedy(axis: int, one: Leaf, other: Leaf) -> str:
-    """How to have every example of one meet every example of the other."""
+def _remedy(axis: int, leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> str:
+    """How to have every example of one meet every example of the other.
+
+    The other's batch dims go to the left of all that the rest have.
+    """
     if other.offset or other.position or one.dtype == "" or axis != -1:
         return ""
-    index = ", ".join([":"] * other.batch_ndim + ["None"])
+    count = max(leaf.batch_ndim + leaf.offset for leaf in leaves if leaf is not other)
+    index = ", ".join([":"] * other.batch_ndim + ["None"] * count)
     return (
-        f" If every example of {one.path} shall meet every one of {other.path}, insert a batch "
-        f"dim of size 1: {other.path}[{index}]."
+        f" If every example of {one.path} shall meet every one of {other.path}, insert "
+        f"{'a batch dim' if count == 1 else 'batch dims'} of size 1: {other.path}[{index}]."
     )

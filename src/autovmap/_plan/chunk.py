@@ -180,5 +180,5 @@ def refuse_symbolic(plan: PlanData, way: str) -> None:
         if not isinstance(size, int):
             raise SpecError(
                 f"{plan.function}.{way}(): batch dim {size} is symbolic, and how a batch is run "
-                f"in parts depends on its size; export the plain function, or fix the size"
+                f"in parts depends on its size; export it without .{way}(), or fix the size"
             )

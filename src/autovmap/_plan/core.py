@@ -102,11 +102,11 @@ def _conflict(
     function: str,
     signature: Gufunc | None,
 ) -> str:
+    both = [other[1]] * (other[1] is not leaf) + [leaf]
+    accounts = "".join(f"  {account(x)}, core shape {tuple_text(x.core)}\n" for x in both)
     return (
         f"{function}(): inconsistent size for core dimension {dim.name!r}: {other[0]} in "
-        f"{other[1].path} and {size} in {leaf.path}\n{_place(signature, dim)}"
-        f"  {account(other[1])}, core shape {tuple_text(other[1].core)}\n"
-        f"  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
+        f"{other[1].path} and {size} in {leaf.path}\n{_place(signature, dim)}{accounts}"
         f"Core dims of one name have one size; they do not broadcast"
     )
 

@@ -1,5 +1,6 @@
 """One leaf under a rank: its shape, parted into batch dims and core dims."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -65,6 +66,15 @@ class Leaf:
         return self.position + self.batch_ndim + self.offset + axis
 
 
+def root(path: str) -> str:
+    """The argument that a path begins at.
+
+    >>> root("params['w'][0]"), root("self.w"), root("rest[0].b")
+    ('params', 'self', 'rest')
+    """
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
+
+
 def describe(leaf: Leaf) -> str:
     """A leaf's dtype and shape as JAX writes them.
 
@@ -83,7 +93,7 @@ def account(leaf: Leaf) -> str:
     """A leaf in a line: path, dtype and shape, base rank, batch shape."""
     return (
         f"{leaf.path}: {describe(leaf)}, base rank {leaf.rank}, "
-        f"batch shape {tuple_text(leaf.batch)}"
+        f"batch shape {tuple_text(leaf.own_batch)}"
     )
 
 
@@ -103,10 +113,11 @@ def checked_leaf(leaf: Leaf, position: int, function: str, hint: str = "") -> Le
         named = (
             f": it does not have enough dimensions for all core dimensions ({dims})" if dims else ""
         )
+        number = list_hint(leaf.path) if not leaf.shape else ""
         raise RankError(
             f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below its "
-            f"base rank {leaf.rank}{named}; pass an array with at least {leaf.rank} dims, or "
-            f"declare a lower base rank{hint}"
+            f"base rank {leaf.rank}{named}; pass an array with at least {dims_text(leaf.rank)}, or "
+            f"declare a lower base rank{number}{hint}"
         )
     start = position if position >= 0 else leaf.rank + 1 + position
     if not 0 <= start <= leaf.rank:
@@ -116,6 +127,22 @@ def checked_leaf(leaf: Leaf, position: int, function: str, hint: str = "") -> Le
             f"{leaf.rank}"
         )
     return replace(leaf, position=start)
+
+
+def dims_text(count: int) -> str:
+    """So many dims, in words.
+
+    >>> dims_text(1), dims_text(2)
+    ('1 dim', '2 dims')
+    """
+    return f"{count} dim{'s' * (count != 1)}"
+
+
+def list_hint(path: str) -> str:
+    """What to do about a number that stands in a list: to JAX a list is a pytree, no array."""
+    if re.search(r"\[\d+\]$", path) is None:
+        return ""
+    return f"; if {path} stands in a list of numbers, pass an array instead: jnp.asarray(list)"
 
 
 def looks_like_raw_key(leaf: Leaf) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from autovmap._plan.leaf import Leaf, describe
+from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint
 from autovmap._spec.pattern import (
     ANONYMOUS,
     Axis,
@@ -88,12 +88,13 @@ class Counts:
     def wrong_rank(self, row: Given) -> RankError:
         spans = [node.span for node in row.nodes]
         several = any(isinstance(node, Repeat) for node in row.nodes)
-        wanted = f"{'at least ' * several}{self.width(row.nodes)}"
+        wanted = f"{'at least ' * several}{dims_text(self.width(row.nodes))}"
+        number = list_hint(row.leaf.path) if not row.leaf.shape else ""
         place = f"\n{pointed(self.pattern.text, *spans)}" if spans else f"\n  {self.pattern.text}"
         return RankError(
             f"{self.function}(): {row.leaf.path} is {describe(row.leaf)}, of rank "
             f"{len(row.leaf.shape)}, but its part of the pattern, `{text_of(row.nodes)}`, has "
-            f"{wanted} dims{place}\nPass an array with these dims, or mend the pattern"
+            f"{wanted}{place}\nPass an array with these dims, or mend the pattern{number}"
         )
 
     def expanded_input(self, row: Given) -> Nodes:

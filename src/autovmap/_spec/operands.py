@@ -46,7 +46,8 @@ def operands(
             continue
         if parameter.name in named:
             raise SpecError(
-                f"{function}(): parameter {parameter.name!r} is ranked by the signature and by name"
+                f"{function}(): parameter {parameter.name!r} is ranked by the signature and by "
+                f"name; leave {parameter.name}=... out"
             )
         if several:
             found[parameter.name], left = ByValue(_spread(left, i, excluded)), []

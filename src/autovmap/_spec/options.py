@@ -89,6 +89,11 @@ def _names(raw: Any, option: str, function: str) -> tuple[Hashable, ...]:
         return ()
     names = cast("tuple[Hashable, ...]", raw if isinstance(raw, tuple) else (raw,))
     for i, name in enumerate(names):
+        if not isinstance(cast("object", name), Hashable):
+            raise SpecError(
+                f"{function}(): {option} is {raw!r}; it is the name of the last batch axis, or a "
+                f"tuple of names"
+            )
         if name in names[:i]:
             raise SpecError(
                 f"{function}(): {option} has {name!r} twice; of two axes of one name the inner "

@@ -133,7 +133,9 @@ def read_spec(
         declared = replace(declared, positional=())
     for name, raw in _positional(declared, parameters[skip_first:], function, skipped):
         if name in ranks:
-            raise SpecError(f"{function}(): parameter {name!r} is ranked by position and by name")
+            raise SpecError(
+                f"{function}(): parameter {name!r} is ranked by position and by name; keep one"
+            )
         ranks[name] = raw
     checked = read_options(options, function, one_level)
     trees = {
@@ -214,7 +216,10 @@ def _named_ranks(
         )
     for name, raw in (extra or {}).items():
         if name in ranks:
-            raise SpecError(f"{function}(): parameter {name!r} is ranked twice")
+            raise SpecError(
+                f"{function}(): parameter {name!r} is ranked twice, as {name}=... and in ranks; "
+                f"keep one"
+            )
         ranks[name] = raw
     for name in ranks:
         if name not in signature.parameters:

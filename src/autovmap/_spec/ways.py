@@ -130,6 +130,11 @@ def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str
     True
     """
     if (size is None) == (memory is None):
+        if size is not None:
+            raise SpecError(
+                f"{function}.chunk(): size is {size!r} and memory is {memory!r}, and each says how "
+                f"many examples run at once; leave one of them out"
+            )
         raise SpecError(
             f"{function}.chunk(): give a number of examples, as in .chunk(1024), or a bound on "
             f'memory, as in .chunk(memory="2GiB"), or .chunk("auto")'
@@ -188,8 +193,8 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
     if not isinstance(entries, tuple) and not hasattr(entries, "index"):
         raise SpecError(
             f"{function}.shard(): got {spec!r} of type {type(spec).__name__}; give a mesh axis for "
-            f"each batch axis, leftmost first, as in .shard(jax.P('data', None)), or the name of "
-            f"one for the first"
+            f"each batch axis, leftmost first, as in "
+            f".shard(jax.sharding.PartitionSpec('data', None)), or the name of one for the first"
         )
     axes: list[tuple[Hashable, ...]] = []
     for entry in entries:
