@@ -1,10 +1,11 @@
 """The calls whose plans are kept as golden files and shown in the docs.
 
-`python tests/explain/gallery.py` writes them anew, to be read before they are committed.
+`PYTHONPATH=tests python tests/explain/gallery.py` writes them anew, to be read before they are
+committed.
 """
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.export import SymbolicScope, symbolic_shape
 
+import golden
 from autovmap import Plan, auto_vmap, named_vmap
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -213,17 +215,16 @@ FORMS: dict[str, Callable[[Plan], str]] = {
 }
 
 
-def write() -> None:
-    """Write every golden file, and the pictures of the docs."""
-    GOLDEN.mkdir(exist_ok=True)
-    PICTURES.mkdir(exist_ok=True, parents=True)
-    for name, make in GALLERY.items():
-        plan = make()
-        for form, text in FORMS.items():
-            (GOLDEN / f"{name}.{form}").write_text(text(plan) + "\n", encoding="utf-8")
-        if name in SHOWN:
-            (PICTURES / f"{name}.svg").write_text(plan.svg() + "\n", encoding="utf-8")
+def text(name: str, form: str) -> str:
+    """What the golden file of a call is to hold."""
+    return FORMS[form](GALLERY[name]()) + "\n"
+
+
+def texts() -> dict[str, Callable[[], str]]:
+    """All of them, by file."""
+    return {f"{name}.{form}": partial(text, name, form) for name in GALLERY for form in FORMS}
 
 
 if __name__ == "__main__":
-    sys.exit(write())
+    golden.write(GOLDEN, texts())
+    golden.write(PICTURES, {f"{name}.svg": partial(text, name, "svg") for name in SHOWN})
