@@ -292,5 +292,24 @@ def test_equality_and_hash() -> None:
     assert len({one, other, auto_vmap(x=0)(total)}) == 2
 
 
+def test_a_callable_without_a_hash() -> None:
+    """JAX and its libraries key what they compile by the function that they are given."""
+
+    class Scaled:
+        __hash__ = None
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return 2 * x
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Scaled)
+
+    one, other = auto_vmap(x=0)(Scaled()), auto_vmap(0)(Scaled())
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != auto_vmap(x=1)(Scaled())
+    np.testing.assert_array_equal(jax.jit(one)(jnp.arange(3.0)), [0.0, 2.0, 4.0])
+
+
 def test_repr() -> None:
     assert repr(auto_vmap(x=1, scale="key")(total)) == "<auto_vmap(x=1, scale='key') of total>"

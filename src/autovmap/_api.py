@@ -449,7 +449,10 @@ class AutoVmapped(Running[P, R]):
         return self.__wrapped__ == other.__wrapped__ and self._told == other._told
 
     def __hash__(self) -> int:
-        return hash((self.__wrapped__, self._told))
+        try:
+            return hash((self.__wrapped__, self._told))
+        except TypeError:  # a callable object that has no hash; equal ones are told the same
+            return hash(self._told)
 
     def __repr__(self) -> str:
         told = self._told
