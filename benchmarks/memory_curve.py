@@ -1,4 +1,4 @@
-"""Temporary memory against the size of a chunk: what docs/too-big.md shows.
+"""Temporary memory against the size of a chunk: what docs/howto/too-big.md shows.
 
     python benchmarks/memory_curve.py docs/pictures/memory.svg
 

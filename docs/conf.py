@@ -1,0 +1,77 @@
+"""The site: `sphinx-build -W --keep-going -n -b html docs docs/_build/html`."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+project = "autovmap"
+author = "The autovmap authors"
+project_copyright = author
+release = version = metadata.version("autovmap")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+nitpicky = True
+# Docstrings are plain Python: a single backtick is code.
+default_role = "code"
+highlight_language = "python"
+
+myst_heading_anchors = 4
+
+PLANNED = ("gallery/index", "versions")
+"""Pages that stand in the tree as soon as they are written."""
+
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"inherited-members": False}
+napoleon_use_rtype = False
+# Names in docstrings' own words, and classes of Python and JAX: no inventory is fetched for them.
+nitpick_ignore_regex = [("py:(class|exc|obj|data)", r"(?!autovmap).*")]
+
+html_theme = "furo"
+html_title = f"autovmap {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}
+
+
+def leave_out_planned(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Take pages that are not written yet out of the tree."""
+    if docname == "index":
+        for page in PLANNED:
+            if not Path(app.srcdir, f"{page}.md").is_file():
+                source[0] = source[0].replace(f"\n{page}\n", "\n")
+
+
+def trim_blocks(app: Sphinx, doctree: nodes.document) -> None:
+    """Drop the blank line that ends each doctest."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.rawsource.rstrip()
+        block.children = [nodes.Text(block.astext().rstrip())]
+
+
+def inline_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put plans' pictures into the page, so that they follow its light and dark theme."""
+    if app.builder.format != "html":
+        return
+    for image in list(doctree.findall(nodes.image)):
+        file = Path(app.srcdir, image["uri"])
+        if file.suffix != ".svg" or not file.is_file():
+            continue
+        text = file.read_text(encoding="utf-8")
+        if text.startswith('<svg xmlns="http://www.w3.org/2000/svg" class="autovmap"'):
+            html = f'<div class="picture">{text}</div>'
+            image.replace_self(nodes.raw("", html, format="html"))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register what this file adds to Sphinx."""
+    app.connect("source-read", leave_out_planned)
+    app.connect("doctree-read", trim_blocks)
+    app.connect("doctree-resolved", inline_pictures)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
