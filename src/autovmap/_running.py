@@ -119,8 +119,8 @@ class Running(Meaning[P, R]):
         ('chunk: 3 chunks of 834 examples (834 of batch axis -1), the last overlapping',)
 
         Args:
-            size: the most examples at once, or "auto": as many as fit the device's free memory,
-                on a CPU its caches.
+            size: the most examples at once, or "auto": as many as fit half of the free memory; on
+                a CPU fewer if they stay in its caches and that is timed to be faster.
             memory: in place of `size`, the bytes that the program may need beside its arguments
                 and results: an int, or a text such as "2GiB". Decided at the first call.
             remat: whether a chunk is computed again in the backward pass, to save memory.
@@ -136,7 +136,7 @@ class Running(Meaning[P, R]):
     def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
 
-        Programs are compiled for it, but nothing is run.
+        Programs are compiled for it, but nothing is run, except to time `chunk("auto")` on a CPU.
 
         >>> import jax.numpy as jnp
         >>> from autovmap import auto_vmap
