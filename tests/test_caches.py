@@ -134,6 +134,7 @@ def test_plans_are_bounded() -> None:
     assert living(PlanData) - before <= PLANS + 10
 
 
+@pytest.mark.slow
 def test_ten_thousand_shapes_leave_few_entries() -> None:
     function = auto_vmap(x=1)(lambda x: x)
     for size in range(2, 10_002):

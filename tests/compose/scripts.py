@@ -24,7 +24,7 @@ def start(script: str, *args: str, devices: int) -> "subprocess.Popen[str]":
     )
 
 
-def finish(*processes: "subprocess.Popen[str]", timeout: float = 120) -> list[tuple[str, str, int]]:
+def finish(*processes: "subprocess.Popen[str]", timeout: float = 300) -> list[tuple[str, str, int]]:
     """Output, errors and status of each process; those that take too long are ended."""
     late = threading.Timer(timeout, lambda: [process.kill() for process in processes])
     late.start()
