@@ -35,6 +35,8 @@ BLOCKS = 5
 """How often it is measured; the calls of the last block are made by all threads at once."""
 THREADS = 16
 OURS = (AutoVmapped, BoundedCache, Jitted, Kept, Layout, PlanData, Style)
+WAYS = 12
+"""Calls of each kind before all, enough for every way in it."""
 KEPT: list[Any] = []
 """What the planted mistake keeps."""
 
@@ -100,6 +102,9 @@ def main(count: int, planted: bool) -> list[dict[str, int]]:
     """Measures after each block."""
     size = count // BLOCKS
     rng = random.Random(0)
+    for kind in calls.SHARES:  # each of them once, in each of its ways
+        for _ in range(WAYS):
+            collections.deque(kind(rng), maxlen=0)
     measures = [measure(list(block(rng, size, planted))) for _ in range(BLOCKS - 1)]
     start = threading.Barrier(THREADS)
 
