@@ -338,6 +338,14 @@ class AutoVmapped(Running[P, R]):
         >>> plan = auto_vmap(1, 1)(jnp.outer).plan_with_outputs(jnp.ones((5, 1, 3)), jnp.ones(4))
         >>> plan.outputs[0].shape
         (5, 1, 3, 4)
+
+        Args:
+            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array, in arguments
+                without a rank too.
+            kwargs: likewise.
+
+        Raises:
+            AutoVmapError: what a call with these arguments would raise.
         """
         call = self._bind(args, kwargs, run=False)
         result = result_shapes(self._run_shapes, call)
@@ -413,7 +421,15 @@ class AutoVmapped(Running[P, R]):
 
     @property
     def ranks(self) -> dict[str, Any]:
-        """The base ranks by parameter, as they may be given to `auto_vmap` again."""
+        """The base ranks by parameter, as they may be given to `auto_vmap` again.
+
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(0, {"a": 1})(lambda s, tree, flag: s).ranks
+        {'s': 0, 'tree': {'a': 1}}
+
+        Raises:
+            SpecError: they stand in annotations that can't be read.
+        """
         return {p.name: plain(p.rank) for p in self._spec.parameters if is_mapped(p.rank)}
 
     # A type checker tells class methods and static methods by their first parameter. `self` is
