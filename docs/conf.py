@@ -24,6 +24,7 @@ myst_heading_anchors = 4
 PLANNED = ("gallery/index", "versions")
 """Pages that stand in the tree as soon as they are written."""
 
+add_module_names = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"inherited-members": False}

@@ -22,6 +22,17 @@ class BoundAutoVmapped(Generic[Q, R]):
 
     It is a JAX pytree with the bound object as its child, so it can be passed to `jax.jit` and
     differentiated through, and models of one structure share one compiled program.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> class Line:
+    ...     @auto_vmap(x=0)
+    ...     def at(self, x):
+    ...         return 2 * x
+    >>> Line().at(jnp.arange(3.0))
+    Array([0., 2., 4.], dtype=float32)
+    >>> Line().at.plan(jnp.arange(3.0)).batch_shape
+    (3,)
     """
 
     def __init__(self, function: Any, instance: Any) -> None:

@@ -103,6 +103,9 @@ def auto_vmap(
     >>> norm(np.ones((5, 4))).shape
     (5,)
 
+    Options that are not given are `in_axes=0`, `out_axes=0`, `axis_name=None`,
+    `spmd_axis_name=None`, `randomness="same"`, `strict=False` and `stretch_outputs=True`.
+
     Args:
         by_position: base ranks in the order of the parameters; in a class body `self` is left out.
             A leading `...` reads those of the others from the annotations. Alone, the function.
@@ -111,20 +114,25 @@ def auto_vmap(
             `-k` for before the last `k - 1`. An int, a dict by parameter name, or a tuple by
             position; each entry may be a pytree prefix.
         out_axes: the same for the result: an int or a pytree prefix of it.
-        axis_name: names of the last batch axes, for collectives and messages.
+        axis_name: names of the last batch axes, for collectives and messages: one, or a tuple.
         spmd_axis_name: as in `jax.vmap`, for the last batch axes.
-        randomness: what one key means to many examples.
-        strict: whether batch shapes must be equal or absent.
-        stretch_outputs: whether an output is broadcast along axes that it does not depend on.
+        randomness: what one key means to many examples: "same" draw for all, a "different" one
+            for each (the example's index is folded in), or an "error".
+        strict: whether batch shapes must be equal or absent, so that nothing stretches.
+        stretch_outputs: whether an output is broadcast along axes that it does not depend on; if
+            not, it has size 1 there.
         by_name: base ranks by parameter name.
 
     Returns:
-        A decorator. The decorated function keeps its name, signature, docstring and types; it has
-        `.plan` and `.ranks`.
+        A decorator. The decorated function keeps its name, signature, docstring and types. Every
+        array of its result has the batch shape in front: see `AutoVmapped`.
 
     Raises:
         SpecError: the declaration is malformed or does not fit the function; raised when
-            decorating.
+            decorating. In a call: an argument has not the structure or type that it asks for.
+        RankError: in a call, an array has fewer dims than its base rank.
+        BatchShapeError: in a call, batch shapes do not broadcast.
+        CoreSizeError: in a call, a core dim has another size than a signature or annotation says.
     """
     given = {
         "in_axes": in_axes,

@@ -40,6 +40,10 @@ class BucketStats:
 
     `calls` are those served, `compilations` the programs made for them, `hits` the calls that
     found theirs, `promotions` the batch shapes that were seen often enough to get an exact one.
+
+    >>> from autovmap import auto_vmap
+    >>> auto_vmap(x=1)(lambda x: x.sum()).bucket().stats()
+    BucketStats(calls=0, compilations=0, hits=0, promotions=0)
     """
 
     calls: int = 0

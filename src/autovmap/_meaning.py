@@ -62,6 +62,9 @@ class Meaning(Generic[P, R]):
 
         Args:
             shape: sizes of the new batch axes, leftmost first, as `sample_shape` has them.
+
+        Raises:
+            SpecError: a size is no non-negative int.
         """
         sizes = checked_sizes(shape, self._spec.function)
         extent = self._declared.extent
@@ -85,6 +88,10 @@ class Meaning(Generic[P, R]):
         Args:
             groups: names of parameters, or tuples of them; without any, each ranked parameter is
                 a group, in the order of the signature.
+
+        Raises:
+            SpecError: a group names what is no ranked parameter, or one stands in two groups.
+            BatchShapeError: in a call, an argument with batch dims stands in no group.
         """
         for group in groups:
             if not isinstance(cast("object", group), (str, tuple, list)):
@@ -105,6 +112,12 @@ class Meaning(Generic[P, R]):
         >>> double = auto_vmap(x=1)(lambda x: 2 * x)
         >>> double.replace(out_axes=-1)(jnp.ones((5, 3))).shape
         (3, 5)
+
+        Args:
+            options: options of `auto_vmap` by name; those that are not given stay.
+
+        Raises:
+            SpecError: there is no such option, or it has not such a value.
         """
         refuse_unknown_options(options, self._spec.function)
         merged = {**(self._declared.options or {}), **options}

@@ -86,10 +86,14 @@ def named_vmap(
             (nothing stretches here: `strict` can only be True).
 
     Returns:
-        A decorator. The decorated function has `.plan` and `.pattern`.
+        A decorator. The decorated function has `.plan` and `.pattern`; its ways of running are
+        `.jit()` and `.loop()`.
 
     Raises:
-        SpecError: the pattern is malformed; the message shows it with a caret.
+        SpecError: the pattern is malformed; the message shows it with a caret. In a call: the
+            arguments are not as many as the pattern has.
+        RankError: in a call, an array or a result has not the dims that the pattern says.
+        BatchShapeError: in a call, axes of one name have different sizes.
     """
     read = read_pattern(pattern)
     options = {name: value for name, value in sizes_and_options.items() if name in DEFAULTS}
@@ -155,7 +159,12 @@ class NamedVmapped(AutoVmapped[P, R]):
 
     @property
     def pattern(self) -> str:
-        """The pattern, as it was given."""
+        """The pattern, as it was given.
+
+        >>> import jax.numpy as jnp
+        >>> named_vmap("a  [b] -> a")(jnp.sum).pattern
+        'a  [b] -> a'
+        """
         return self._under.pattern.text
 
     @property

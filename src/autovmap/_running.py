@@ -48,6 +48,9 @@ class Running(Meaning[P, R]):
         1.0
         2.0
         Array([-1., -2.], dtype=float32)
+
+        Raises:
+            SpecError: a batch axis is named, or another way of running was said before.
         """
         return self._another_way(looped=True)
 
@@ -86,7 +89,9 @@ class Running(Meaning[P, R]):
                 tree (an `equinox.nn.MLP`) are taken apart at each call, which costs some time.
 
         Raises:
-            SpecError: a name is no parameter, or has a base rank and can't be static.
+            SpecError: a name is no parameter, or has a base rank and can't be static; or the
+                function runs in a loop, in buckets or with progress. In a call: an unranked
+                argument is neither made of arrays nor static.
         """
         refuse_jit(self._ways, self._spec.function)
         told = told_of(self, static_argnames, donate_argnames, partition)
@@ -127,8 +132,8 @@ class Running(Meaning[P, R]):
             progress: True for a bar (tqdm), or a function that takes (done, total) in examples.
 
         Raises:
-            SpecError: a size below 1, or a call that only cutting a named axis would make small
-                enough.
+            SpecError: a size below 1, or none; in a call: only cutting a named axis would make it
+                small enough.
         """
         chunk = read_chunk(size, memory, remat, progress, self._spec.function)
         return self._another_way(chunk=chunk)
@@ -150,6 +155,9 @@ class Running(Meaning[P, R]):
 
         Returns:
             The most examples at once, on each device.
+
+        Raises:
+            SpecError: it is no `f.chunk(...)`, or one with `.bucket()`.
         """
         if self._ways.chunk is None:
             raise SpecError(f"{self._spec.function}.tune(): only .chunk(...) has a size to decide")
@@ -173,8 +181,15 @@ class Running(Meaning[P, R]):
         (slice(2, 4, None),) [3. 3.]
         (slice(4, 5, None),) [3.]
 
+        Args:
+            args: as in a call.
+            kwargs: likewise.
+
         Yields:
             Where a chunk lies in the batch shape, as slices, and its part of the result.
+
+        Raises:
+            SpecError: it is no `f.chunk(...)` alone.
         """
         if self._ways.chunk is None or self._ways.shard or self._ways.bucket:
             raise SpecError(
@@ -237,7 +252,22 @@ class Running(Meaning[P, R]):
         return self._another_way(bucket=bucket)
 
     def stats(self) -> BucketStats:
-        """What the calls of an `f.bucket()` have come to; see `BucketStats`."""
+        """What the calls of an `f.bucket()` have come to.
+
+        >>> import numpy as np
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
+        >>> for size in (5, 6, 7):
+        ...     _ = total(np.ones((size, 3), np.float32))
+        >>> total.stats()
+        BucketStats(calls=3, compilations=1, hits=2, promotions=0)
+
+        Returns:
+            Numbers of calls and programs: see `BucketStats`.
+
+        Raises:
+            SpecError: it is no `f.bucket()`.
+        """
         if self._ways.bucket is None:
             raise SpecError(f"{self._spec.function}.stats(): only .bucket() counts its programs")
         return self._kept.stats()

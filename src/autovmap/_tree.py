@@ -74,7 +74,7 @@ def _by_field(node: Any, keyed: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 def like(example: Any) -> Tree:
     """The base ranks of an unbatched value: every array leaf's own number of dims.
 
-    Arrays and `jax.ShapeDtypeStruct`s have their rank, Python numbers and typed PRNG keys rank 0;
+    An array or `jax.ShapeDtypeStruct` has its rank, a Python number or typed PRNG key rank 0;
     other leaves (an activation function, a name) are not mapped. The example itself is not kept.
 
     >>> import jax.numpy as jnp
@@ -91,6 +91,9 @@ def like(example: Any) -> Tree:
 
     Returns:
         A rank tree, to be given wherever a base rank can stand.
+
+    Raises:
+        ValueError: JAX's own, for a dict whose keys cannot be sorted.
     """
     if example is None:
         return Absent()

@@ -50,6 +50,12 @@ class Output:
     `axes` are the batch axes along which it has a dim of its own (all, unless `stretch_outputs`
     is False). Where `array` is False it is no array, and goes around vmap. Under a pattern `part`
     says where its dims lie, and `flat` is its shape before they are composed.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> plan = auto_vmap(x=1)(lambda x: {"sum": x.sum()}).plan_with_outputs(jnp.ones((5, 3)))
+    >>> [(out.path, out.shape, out.dtype) for out in plan.outputs]
+    [("result['sum']", (5,), 'float32')]
     """
 
     path: str

@@ -20,6 +20,12 @@ class Arg:
 
     `stretched` are the batch axes along which it has size 1 and the batch has not; `missing` are
     those that it lacks. `names` are those of the core dims, None for one without.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> plan = auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3)))
+    >>> plan.args[0].batch, plan.args[0].core, plan.args[0].stretched, plan.args[1].missing
+    ((5, 1), (3,), (-1,), (-2,))
     """
 
     path: str
@@ -88,7 +94,16 @@ class Plan(PlanData):
 
     @property
     def args(self) -> tuple[Arg, ...]:
-        """A row for each leaf under a rank, in the order of the parameters."""
+        """A row for each leaf under a rank, in the order of the parameters: see `Arg`.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(x=1)(lambda x: x["a"] + x["b"]).plan(
+        ...     {"a": jnp.ones((5, 3)), "b": jnp.ones(3)}
+        ... )
+        >>> [(arg.path, arg.batch, arg.core) for arg in plan.args]
+        [("x['a']", (5,), (3,)), ("x['b']", (), (3,))]
+        """
         return tuple(
             Arg(
                 leaf.path,
@@ -110,7 +125,13 @@ class Plan(PlanData):
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """What happens beside the layers, in words: squeezes, keys, ways of running."""
+        """What happens beside the layers, in words: squeezes, keys, ways of running.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(1, 1)(jnp.dot).chunk(4).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3))).steps
+        ('squeezed first: a dim 1', 'chunk: 5 chunks of 4 examples (1 of batch axis -2)')
+        """
         return tuple(text for text, warning in remarks(self, self.calling) if not warning)
 
     @property
@@ -133,6 +154,15 @@ class Plan(PlanData):
         `call(f, *args, **kwargs)` with the plain function and the call's own arguments gives what
         the call gives, by the same jaxpr. A ranked default that the call left out is a parameter.
 
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> print(auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 3)), jnp.ones(3)).code())
+        import jax
+        <BLANKLINE>
+        <BLANKLINE>
+        def call(f, a, b):
+            return jax.vmap(f, in_axes=(0, None))(a, b)
+
         Raises:
             SpecError: what goes where depends on the result (`stretch_outputs=False`, some uses
                 of `out_axes`); take `f.plan_with_outputs(...).code()`, which also treats results
@@ -145,6 +175,11 @@ class Plan(PlanData):
 
         Arguments are rows and batch axes are columns, right-aligned; a frame is a layer of vmap
         around all that it maps; a hatched dim is of size 1 and stretched.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(x=1)(lambda x: x.sum()).plan(jnp.ones((5, 3))).svg().startswith("<svg ")
+        True
         """
         return svg(self, self.calling, self.outputs)
 

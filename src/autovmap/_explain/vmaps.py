@@ -17,6 +17,12 @@ class Vmap:
     `in_axes` has the leaves that are mapped, by path; a leaf that is not there is not mapped.
     `out_axes` has the results, by path: each output if they are known, else what is declared. None
     is an output that gets no dim from this layer.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> plan = auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 3)), jnp.ones(3))
+    >>> plan.vmaps
+    (Vmap(axis=-1, size=5, name=None, in_axes={'a': 0}, out_axes={'result': 0}),)
     """
 
     axis: int

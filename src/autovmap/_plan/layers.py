@@ -12,6 +12,9 @@ class Layer:
 
     `axis` counts from the right, so -1 is the innermost layer. An entry of `in_axes` is None
     where the leaf is not mapped: it lacks the axis, or has size 1 there, which is squeezed.
+
+    >>> Layer(size=5, axis=-1, in_axes=(0, None)).unmapped
+    False
     """
 
     size: Dim

@@ -48,6 +48,12 @@ def vmap(
 
     Returns:
         The mapped function; its `.plan` says what a call would do.
+
+    Raises:
+        SpecError: `in_dims` does not fit the arguments, or nothing is mapped.
+        BatchShapeError: the mapped dims have different sizes, or one key would serve many examples
+            under "error".
+        RankError: an argument has no such dim.
     """
     return one_axis(  # pyright: ignore[reportReturnType]
         func,
