@@ -56,23 +56,30 @@ def trim_blocks(app: Sphinx, doctree: nodes.document) -> None:
         block.children = [nodes.Text(block.astext().rstrip())]
 
 
-def inline_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Put plans' pictures into the page, so that they follow its light and dark theme."""
+def show_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let pictures scroll on a narrow screen, and those of plans follow the page's theme.
+
+    A plan's picture has a light look and a dark one, by the page's theme if it stands in the page.
+    """
     if app.builder.format != "html":
         return
     for image in list(doctree.findall(nodes.image)):
         file = Path(app.srcdir, image["uri"])
-        if file.suffix != ".svg" or not file.is_file():
-            continue
-        text = file.read_text(encoding="utf-8")
+        frame = nodes.container(classes=["picture"])
+        alone = isinstance(image.parent, nodes.paragraph) and len(image.parent) == 1
+        (image.parent if alone else image).replace_self(frame)
+        text = file.read_text(encoding="utf-8") if file.suffix == ".svg" else ""
         if text.startswith('<svg xmlns="http://www.w3.org/2000/svg" class="autovmap"'):
-            html = f'<div class="picture">{text}</div>'
-            image.replace_self(nodes.raw("", html, format="html"))
+            width = float(text.partition('width="')[2].partition('"')[0])
+            smallest = f'<svg style="min-width:{0.7 * width:.0f}px"'
+            frame += nodes.raw("", text.replace("<svg", smallest, 1), format="html")
+        else:
+            frame += image
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what this file adds to Sphinx."""
     app.connect("source-read", leave_out_planned)
     app.connect("doctree-read", trim_blocks)
-    app.connect("doctree-resolved", inline_pictures)
+    app.connect("doctree-resolved", show_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
