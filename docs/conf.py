@@ -21,7 +21,7 @@ highlight_language = "python"
 
 myst_heading_anchors = 4
 
-PLANNED = ("gallery/index", "versions")
+PLANNED = ("gallery/index",)
 """Pages that stand in the tree as soon as they are written."""
 
 add_module_names = False
