@@ -64,10 +64,12 @@ def show_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if app.builder.format != "html":
         return
     for image in list(doctree.findall(nodes.image)):
-        file = Path(app.srcdir, image["uri"])
+        paragraph = image.parent
+        if len(paragraph) > 1 or not isinstance(paragraph.parent, nodes.section):
+            continue  # in a line of text, or a table
         frame = nodes.container(classes=["picture"])
-        alone = isinstance(image.parent, nodes.paragraph) and len(image.parent) == 1
-        (image.parent if alone else image).replace_self(frame)
+        paragraph.replace_self(frame)
+        file = Path(app.srcdir, image["uri"])
         text = file.read_text(encoding="utf-8") if file.suffix == ".svg" else ""
         if text.startswith('<svg xmlns="http://www.w3.org/2000/svg" class="autovmap"'):
             width = float(text.partition('width="')[2].partition('"')[0])
