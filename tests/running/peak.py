@@ -1,6 +1,7 @@
 """What `test_peak.py` runs: the most memory that one call takes, beside its result.
 
-Arguments: a bound in bytes, or 0 for all at once. It prints the peak in bytes and a checksum.
+Arguments: a bound in bytes, or 0 for all at once, and a number of points. It prints the peak in
+bytes and a checksum.
 """
 
 import ctypes
@@ -14,8 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from autovmap import auto_vmap
-
-POINTS = 2048
 
 
 def of_process(what: str) -> int:
@@ -33,9 +32,9 @@ def distance(x: Any, y: Any) -> Any:
 
 
 if __name__ == "__main__":
-    bound = int(sys.argv[1])
+    bound, points = map(int, sys.argv[1:])
     rng = np.random.default_rng(0)
-    x, y = (jnp.asarray(rng.normal(size=(POINTS, 4)), jnp.float32) for _ in range(2))
+    x, y = (jnp.asarray(rng.normal(size=(points, 4)), jnp.float32) for _ in range(2))
     call = distance.chunk(memory=bound) if bound else distance.jit()
     checksum = float(call(x[:, None], y).sum())  # compiled, and its threads started
     libc = ctypes.CDLL(None)
