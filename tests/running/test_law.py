@@ -16,7 +16,12 @@ from strategies import Case, batches, cases, generic, parts
 
 COUNT = itertools.count(1)
 
+MESH = jax.sharding.Mesh(jax.devices()[:1], ("d",))
+
 WAYS = {
+    "loop": lambda f: f.loop(),
+    "shard": lambda f: f.shard("d", mesh=MESH),
+    "chunk and shard": lambda f: f.shard("d", mesh=MESH).chunk(2),
     "jit": lambda f: f.jit(partition=True),
     "chunk": lambda f: f.chunk(2),
     "one at a time": lambda f: f.chunk(1),
@@ -50,6 +55,7 @@ def test_real_functions_equal_the_loop(name: str, data: st.DataObject, way: str)
     function, ranks = REAL[name]
     batch = data.draw(batches())
     shapes = [data.draw(parts(batch)) for _ in ranks]
+    assume("shard" not in way or np.broadcast_shapes(*shapes))  # over the first batch axis
     rng = np.random.default_rng(len(batch))
     args = [
         jax.random.split(jax.random.key(1), shape)
