@@ -116,6 +116,9 @@ class TestOthers:
         for a, b in itertools.product(shapes([(3, 3)])[:4], shapes([(3,), (3, 2)])):
             one, other = values(*a), values(*b)
             column = other[:, None] if other.ndim == 1 else other
+            # NumPy 1 takes what has one dim less than the matrices for vectors.
+            lead = np.broadcast_shapes(one.shape[:-2], column.shape[:-2])
+            column = np.broadcast_to(column, lead + column.shape[-2:])
             wanted = np.linalg.solve(one, column)
             wanted = wanted[..., 0] if other.ndim == 1 else wanted
             np.testing.assert_allclose(ours(one, other), wanted, 1e-3, 1e-4)
