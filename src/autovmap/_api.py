@@ -365,8 +365,11 @@ class AutoVmapped(Running[P, R]):
     def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
         """What a call does, on tracers of its shapes."""
         plan, body = call.planned.plan, self._body(call)
-        with naming(plan):
-            return self._run_otherwise(plan, body, fold_keys(plan, arrays))
+        try:
+            with naming(plan):
+                return self._run_otherwise(plan, body, fold_keys(plan, arrays))
+        except Exception as error:
+            self._raise_explained(error, call)
 
     def lift(self, transform: Callable[[Any], Any]) -> "AutoVmapped[P, Any]":
         """The transformed plain function under the same ranks: per-example gradients, and so on.

@@ -157,6 +157,19 @@ class TestRow42:
         ):
             outer(BATCH)
 
+    def test_a_trace_for_the_shapes_of_the_result_tells_as_much(self) -> None:
+        function = auto_vmap(x=1, out_axes=None)(lambda x: x)
+        parts = ("<lambda>()", "out_axes declares result None", "depends on batch axis -1")
+        for run in (function, function.plan_with_outputs):
+            with pytest.raises(SpecError, match=says(*parts)):
+                run(BATCH)
+
+        def body(x: Any) -> Any:
+            raise Odd("as it was")
+
+        with pytest.raises(Odd, match=says("as it was", "body()", "x: float32[4,3]")):
+            auto_vmap(x=1)(body).plan_with_outputs(BATCH)
+
     def test_an_error_of_an_inner_call_is_not_mistaken(self) -> None:
         inner = auto_vmap(a=0, b=0)(lambda a, b: a)
         with pytest.raises(
