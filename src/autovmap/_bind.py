@@ -31,6 +31,7 @@ from autovmap._spec.ranks import (
     Tree,
     Undeclared,
     is_mapped,
+    is_matched,
     undeclared_position,
 )
 from autovmap._spec.spec import (
@@ -40,7 +41,7 @@ from autovmap._spec.spec import (
     VAR_POSITIONAL,
     Spec,
 )
-from autovmap._tree import Match, array_leaves, flatten, is_storable, match
+from autovmap._tree import Match, array_leaves, is_storable, match, refuse_unsortable
 from autovmap.errors import SpecError
 
 ARRAY, NUMPY, CONVERTIBLE = Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE
@@ -175,9 +176,10 @@ class Binder:
         ]
         try:
             leaves, treedef = jax.tree.flatten(values)
-        except ValueError:
+        except ValueError as error:
             by_path = {slot.path: value for slot, value in zip(style.slots, values, strict=True)}
-            leaves, treedef = flatten(by_path, self._spec.function)
+            refuse_unsortable(by_path, self._spec.function, error)
+            raise
         structure = (style, treedef)
         layout = self._layouts.get(structure)
         if layout is None:
@@ -369,7 +371,7 @@ def _style(
     default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
     order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
     count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
-    found = [slot for slot in argument_slots(spec, count, keywords) if is_mapped(slot.rank)]
+    found = [slot for slot in argument_slots(spec, count, keywords) if is_matched(slot.rank)]
     found.sort(key=lambda slot: order[slot.parameter])
     given = argument_slots(spec, len(args), list(kwargs))
     checked = tuple(slot for slot in given if expects_no_array(slot.rank))

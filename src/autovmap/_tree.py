@@ -254,17 +254,21 @@ def flatten(values: Mapping[str, Any], function: str) -> tuple[list[Any], Any]:
     try:
         return jax.tree.flatten(list(values.values()))
     except ValueError as error:
-        for path, value in values.items():
-            _find_unsortable(value, path, function, error)
+        refuse_unsortable(values, function, error)
         raise
 
 
+def refuse_unsortable(values: Mapping[str, Any], function: str, error: Exception) -> None:
+    """Name the dict whose keys can't be sorted, if that is why JAX can't flatten some values.
+
+    It is looked for one level at a time: each time that JAX fails inside of a tree, it loses some
+    of the thread's recursion depth.
+    """
+    for path, value in values.items():
+        _find_unsortable(value, path, function, error)
+
+
 def _find_unsortable(value: Any, path: str, function: str, error: Exception) -> None:
-    try:
-        jax.tree.flatten(value)
-        return
-    except ValueError:
-        pass
     try:
         children = one_level(value) or []
     except ValueError:

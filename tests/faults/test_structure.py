@@ -1,6 +1,7 @@
 """Ranks against the structure of an argument: rows 13 to 22 of faults.md."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import time
 import types
@@ -235,6 +236,8 @@ WORKS: list[tuple[str, Any, Any, Any]] = [
     ("17 a None where ranks go deeper", {"a": 1, "b": {"c": 1}}, {"a": BATCH, "b": None}, SUM),
     ("17 a None rank", {"a": 1, "b": None}, {"a": BATCH, "b": jnp.ones(2)}, SUM + 2),
     ("17 a None rank over a subtree", [1, None], [BATCH, {"z": jnp.ones(2)}], SUM + 2),
+    ("17 ranks of what is empty", [1, {}, ()], [BATCH, {}, ()], SUM),
+    ("17 no rank, whatever it holds", [1, {"a": None}], [BATCH, {"a": jnp.ones(2)}], SUM + 2),
     ("19 static fields differ", Module(1, 0, "two"), Module(BATCH, 1.0, "one"), SUM + 1),
     ("22 a validating constructor", 1, Positive(BATCH), SUM),
     ("22 an array in a static field", 1, ArrayInStatic(BATCH, np.ones(2)), SUM),
@@ -253,6 +256,29 @@ def test_right(rank: Any, value: Any, expected: Any) -> None:
 def test_20_unsortable_keys_under_no_rank() -> None:
     result = auto_vmap(x=1)(lambda x, extra: x * extra["a"] + extra[1])(BATCH, {1: 1.0, "a": 2.0})
     np.testing.assert_array_equal(result, 2 * BATCH + 1)
+
+
+def test_20_what_is_refused_leaves_recursion_as_it_was() -> None:
+    """JAX loses some depth each time that it fails inside of a tree, so it is asked once."""
+
+    def refuse_many() -> tuple[int, int]:
+        before = recursion_left()
+        for _ in range(20):
+            with pytest.raises(SpecError, match="can't be sorted"):
+                call(1, MIXED)
+        return before, recursion_left()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # what is lost is lost to the thread
+        before, after = pool.submit(refuse_many).result()
+    assert after >= before - 20
+
+
+def recursion_left() -> int:
+    """How deep a function can still call itself."""
+    try:
+        return 1 + recursion_left()
+    except RecursionError:
+        return 0
 
 
 def nest(depth: int, leaf: Any, wrap: Callable[[Any], Any]) -> Any:

@@ -315,6 +315,21 @@ def is_mapped(tree: Tree) -> bool:
     return any(not isinstance(leaf, UNRANKED) for leaf in leaves_of(tree))
 
 
+def is_matched(tree: Tree) -> bool:
+    """Whether values are matched with the tree: something is mapped, or a node is to be empty.
+
+    >>> is_matched(UNMAPPED), is_matched(ByName((("a", ByName(())),)))
+    (False, True)
+    """
+    match tree:
+        case ByName(children=named):
+            return not named or any(is_matched(child) for _, child in named)
+        case ByIndex(children=children):
+            return not children or any(map(is_matched, children))
+        case _:
+            return is_mapped(tree)
+
+
 def undeclared_position(path: str, tree: Undeclared, what: str) -> str:
     """What to say of a leaf that `in_axes` or `out_axes` leaves out beside others."""
     return (
