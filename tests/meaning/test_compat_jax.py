@@ -181,7 +181,7 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "no argument": (lambda v: v(lambda: 1.0), (), "no argument is mapped"),
     "none mapped": (lambda v: v(jnp.sin, None), (X,), "no argument is mapped"),
     "too few axes": (lambda v: v(jnp.dot, (0,)), (X, X), "tuple of 2 children.*with 1"),
-    "too many axes": (lambda v: v(jnp.sin, (0, 0)), (X,), "tuple of 1 children.*with 2"),
+    "too many axes": (lambda v: v(jnp.sin, (0, 0)), (X,), "tuple of 1 child,.*with 2"),
     "axis out of bounds": (lambda v: v(jnp.sin, 2), (X,), r"axis 2 of args\[0\].*float32\[3,4\]"),
     "negative axis": (lambda v: v(jnp.sin, -3), (X,), r"axis -3 of args\[0\].*float32\[3,4\]"),
     "out of the result": (lambda v: v(jnp.sin, 0, 2), (X,), "result at 2.*from -2 to 1"),
