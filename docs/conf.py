@@ -21,9 +21,6 @@ highlight_language = "python"
 
 myst_heading_anchors = 4
 
-PLANNED = ("gallery/index",)
-"""Pages that stand in the tree as soon as they are written."""
-
 add_module_names = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -39,14 +36,6 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
-
-
-def leave_out_planned(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Take pages that are not written yet out of the tree."""
-    if docname == "index":
-        for page in PLANNED:
-            if not Path(app.srcdir, f"{page}.md").is_file():
-                source[0] = source[0].replace(f"\n{page}\n", "\n")
 
 
 def trim_blocks(app: Sphinx, doctree: nodes.document) -> None:
@@ -81,7 +70,6 @@ def show_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what this file adds to Sphinx."""
-    app.connect("source-read", leave_out_planned)
     app.connect("doctree-read", trim_blocks)
     app.connect("doctree-resolved", show_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
