@@ -13,6 +13,7 @@ import pytest
 
 import golden
 from autovmap._plan import strict
+from faults.cases.calls import Odd
 from faults.cases.case import Case, section
 from faults.cases.suite import CASES, GOLDEN, ROWS, WITHOUT_A_MESSAGE, kept_sections, texts
 
@@ -24,6 +25,17 @@ def test_says(case: Case) -> None:
     if not case.possible:
         pytest.skip(f"this JAX has no jax.{case.needs}")
     assert section(case) == kept_sections(case.row)[case.name]
+
+
+OWN_ERROR = next(case for case in CASES if case.id == "42 a user's own error")
+
+
+@pytest.mark.parametrize("way", [way for way in OWN_ERROR.ways if not way.endswith(".plan")])
+def test_42_an_error_of_the_function_keeps_its_type_and_gains_the_note(way: str) -> None:
+    with pytest.raises(Odd, match=r"^as it was") as raised:
+        OWN_ERROR.ways[way]()
+    assert type(raised.value) is Odd
+    assert "in odd(), called by autovmap" in "".join(raised.value.__notes__)
 
 
 def test_no_file_and_no_case_is_left_over() -> None:
