@@ -8,7 +8,7 @@ import jax.numpy as jnp
 # [one example]
 from autovmap import auto_vmap
 
-DEATHS, GAIN = 0.3, 0.8  # of predators: a unit of time, and young by prey eaten
+DEATHS, BIRTHS = 0.3, 0.8  # of predators: in a unit of time, and for each prey eaten
 
 
 def rates(t, number, capacity):
@@ -16,7 +16,7 @@ def rates(t, number, capacity):
     eaten = prey * predator / (1 + prey)
     return {
         "prey": prey * (1 - prey / capacity) - eaten,
-        "predator": GAIN * eaten - DEATHS * predator,
+        "predator": BIRTHS * eaten - DEATHS * predator,
     }
 
 
@@ -73,7 +73,7 @@ def draw(numbers):
     for i, (color, width) in enumerate(zip(colors, (6, 3.5, 1.2), strict=True)):
         for extreme in (late[:, i].min(-1), late[:, i].max(-1)):
             ends.plot(capacity, extreme, color=color, lw=width)
-    bifurcation = 1 + 2 * DEATHS / (GAIN - DEATHS)
+    bifurcation = 1 + 2 * DEATHS / (BIRTHS - DEATHS)
     ends.axvline(bifurcation, color=common.INK, lw=1, ls=":")
     ends.annotate("Hopf  \nbifurcation,  \nby theory  ", (bifurcation, 1e-3), ha="right")
     ends.set(yscale="log", xlabel="capacity", ylabel="prey, least and most", ylim=(6e-4, 8))

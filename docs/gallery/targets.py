@@ -39,11 +39,8 @@ def target(states, rewards, values, discount, lambda_):
 
 
 # [the call]
-discounts, wrongness, lambdas = (
-    jnp.array([0.8, 0.95]),
-    jnp.linspace(0, 1, 16),
-    jnp.linspace(0, 1, 41),
-)
+discounts = jnp.array([0.8, 0.95])
+wrongness, lambdas = jnp.linspace(0, 1, 16), jnp.linspace(0, 1, 41)
 states, rewards = walk.batch(60).jit()(jax.random.key(0), ring)
 truth = true_values(discounts)[:, None]
 size = jnp.sqrt((truth**2).mean(-1, keepdims=True))
@@ -102,7 +99,6 @@ def draw(found):
 
 
 def main():
-    targets.tune(*grid)
     print(targets.plan(*grid))
     found = targets(*grid)
 
