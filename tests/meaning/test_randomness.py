@@ -211,7 +211,7 @@ class TestSame:
 
     def test_a_plan_says_what_is_folded(self) -> None:
         shown = str(different.plan(jax.random.key(0), jnp.zeros((7, 10))))
-        assert "key key: the example's index is folded in, batch axis -2, -1" in shown
+        assert "key key: the example's index is folded in, batch axes -2, -1" in shown
         assert "one key" not in shown
 
 

@@ -177,8 +177,9 @@ def _keys(plan: PlanData) -> list[str]:
     lines: list[str] = []
     for i, leaf in enumerate(plan.leaves):
         if i in folded:
-            axes = ", ".join(str(axis) for axis, _ in folded[i].axes)
-            lines.append(f"key {leaf.path}: the example's index is folded in, batch axis {axes}")
+            axes = [str(axis) for axis, _ in folded[i].axes]
+            along = f"batch {'axis' if len(axes) == 1 else 'axes'} {', '.join(axes)}"
+            lines.append(f"key {leaf.path}: the example's index is folded in, {along}")
         elif leaf.key and (
             shared := [size for _, size in lacking(leaf, plan.batch_shape) if size != 1]
         ):
