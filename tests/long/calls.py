@@ -177,14 +177,14 @@ def compiled(rng: random.Random) -> Iterator[Any]:
 
 
 SHARES: dict[Callable[[random.Random], Iterator[Any]], float] = {
-    planned: 0.514,
+    planned: 0.56,
     declared: 0.152,
-    called: 0.1,
-    traced: 0.02,
+    called: 0.08,
+    traced: 0.015,
     named: 0.0145,
-    bucketed: 0.11,
-    of_objects: 0.07,
+    bucketed: 0.09,
+    of_objects: 0.0695,
     in_a_loop: 0.018,
-    compiled: 0.0015,
+    compiled: 0.001,
 }
 """How often each kind is called. A call gives what must not outlive it."""
