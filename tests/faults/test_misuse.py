@@ -22,7 +22,7 @@ SEED = int(os.environ.get("AUTOVMAP_MISUSE_SEED", "0"))
 PARTS = 10
 
 SHARES = {
-    "ranks": {"result": 0.35, "SpecError": 0.1, "RankError": 0.02},
+    "ranks": {"result": 0.35, "SpecError": 0.1, "RankError": 0.02, "BatchShapeError": 0.01},
     "leaf": {"result": 0.1, "SpecError": 0.2, "RankError": 0.02, "TypeError, allowed": 0.01},
     "signature": {"result": 0.1, "SpecError": 0.1, "RankError": 0.05, "CoreSizeError": 0.05},
     "pattern": {"result": 0.2, "SpecError": 0.1, "RankError": 0.05},

@@ -30,7 +30,8 @@ def attempt(rng: random.Random) -> Attempt:
     """Two arguments under ranks, of which declarations and values are changed at random."""
     batch = [rng.choice(SIZES) for _ in range(rng.randint(0, 2))]
     ranks = [a_rank(rng, 2), a_rank(rng, 1)]
-    values = [a_value(rng, rank, batch) for rank in ranks]
+    other = [3] * len(batch) if rng.random() < 0.5 else batch
+    values = [a_value(rng, ranks[0], batch), a_value(rng, ranks[1], other)]
     for _ in range(rng.choice((0, 0, 1, 1, 2))):
         i = rng.randrange(2)
         if rng.random() < 0.5:

@@ -141,6 +141,8 @@ def wrong_rank(rng: random.Random, node: Any) -> Any:
 
 def wrong_value(rng: random.Random, node: Any) -> Any:
     """A value changed: junk, another shape, another structure."""
+    if getattr(node, "shape", ()) and rng.random() < 0.4:  # another batch size, or core size
+        return an_array((3, *node.shape[1:]), rng.random() < 0.5)
     shape = tuple(rng.choice((0, 1, 2, 3, 3)) for _ in range(rng.randint(0, 3)))
     return rng.choice(
         (
@@ -180,7 +182,7 @@ def check_rank(rank: Any) -> None:
         for child in rank:
             check_rank(child)
     elif isinstance(rank, collections.deque):
-        raise Refused("no argument of this type is a pytree")
+        pass  # a container, though no argument of that type fits it
     elif rank is not None and rank != "key":
         whole = isinstance(rank, (int, np.integer)) and not isinstance(rank, (bool, np.bool_))
         if not whole or rank < 0:
@@ -203,6 +205,8 @@ def fit(rank: Any, value: Any, whole: bool) -> Ranks:
     """The ranks of the leaves below a node."""
     if value is None:
         return []
+    if isinstance(rank, collections.deque):
+        raise Refused("no argument of this type is a pytree")
     found = children(value)
     if not isinstance(rank, (dict, list, tuple)):
         if found is None:
