@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.experimental
 import jax.export
 import jax.numpy as jnp
 import numpy as np
@@ -253,6 +254,35 @@ def test_other_ways_refuse_a_symbolic_batch_dim_too(way: str):
         run.plan_with_outputs(jax.ShapeDtypeStruct((b, 3), "float32"), Y[0])
 
 
+class TestOneAtATime:
+    """`chunk(1)` maps nothing, so what can't be mapped runs in it."""
+
+    def test_ordered_effects_keep_the_order_of_the_examples(self):
+        seen: list[float] = []
+
+        def told(x: Any) -> Any:
+            jax.experimental.io_callback(lambda y: seen.append(float(y)), None, x, ordered=True)
+            return 2 * x
+
+        x = jnp.arange(6.0).reshape(2, 3)
+        np.testing.assert_array_equal(auto_vmap(x=0)(told).chunk(1)(x), 2 * x)
+        jax.effects_barrier()
+        assert seen == [0, 1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("run", [lambda f: f.chunk(1), lambda f: f.chunk(1).jit()])
+    def test_a_callback_that_does_not_say_how_it_is_mapped(self, run: Any):
+        f = auto_vmap(x=1, out_axes=-1)(
+            lambda x: jax.pure_callback(np.sin, jax.ShapeDtypeStruct((3,), "float32"), x)
+        )
+        x = RNG.normal(size=(2, 1, 3)).astype(np.float32)
+        np.testing.assert_allclose(run(f)(x), np.moveaxis(np.sin(x), -1, 0), rtol=1e-6)
+
+    def test_an_output_that_lacks_batch_axes_is_still_checked(self):
+        f = auto_vmap(x=1, out_axes=None)(lambda x: x)
+        with pytest.raises(SpecError, match="free of the batch"):
+            f.chunk(1)(jnp.ones((3, 2)))
+
+
 class TestMemory:
     """Sizes that follow from a bound."""
 
@@ -291,7 +321,7 @@ class TestMemory:
             cosine.chunk(memory=memory)
 
     def test_one_of_both(self):
-        with pytest.raises(SpecError, match="give a number of examples"):
+        with pytest.raises(SpecError, match="leave one of them out"):
             cosine.chunk(5, memory="1MiB")
 
     @given(st.integers(1, 10**5), st.integers(0, 10**6), st.integers(1, 10**4))

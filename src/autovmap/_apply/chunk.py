@@ -1,6 +1,6 @@
 """A batch in chunks: one after the other in a scan, inside one compiled program."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -52,7 +52,7 @@ class Chunked:
         self._groups = groups
         self._caught = caught
         self._nest = make_nest(chunks.inner, groups)
-        self._whole = self._shapes(make_nest(plan, groups), plan)
+        self._whole = self._shapes()
 
     def run(self, remat: bool = False) -> Outputs:
         """All outputs, by a scan over the chunks.
@@ -68,16 +68,38 @@ class Chunked:
         outputs, _ = lax.scan(step, self.empty(), starts)
         return self.finished(outputs)
 
-    def _shapes(self, nest: Callable[..., Any], plan: PlanData) -> tuple[list[Any], ...]:
-        """The shapes of the whole result; the nest of all layers checks `out_axes` too."""
+    def _shapes(self) -> tuple[list[Any], ...]:
+        """The shapes of the whole result.
+
+        They follow from those of a chunk, of which nothing is mapped that the chunk does not map.
+        Where an output lacks batch axes, the nest of all layers checks that it does so by right.
+        """
+        if all(group.position is not None and group.axes is None for group in self._groups):
+            parts = jax.eval_shape(lambda: self._run([0] * len(self._chunks.splits)))
+            return tuple(
+                [self._grown(x, group) for x in part]
+                for group, part in zip(self._groups, parts, strict=True)
+            )
+        nest = make_nest(self._plan, self._groups)
 
         def traced(mapped: Sequence[Any]) -> Any:
             leaves = list(self._leaves)
-            for i, value in zip(plan.mapped, mapped, strict=True):
+            for i, value in zip(self._plan.mapped, mapped, strict=True):
                 leaves[i] = value
             return nest(Running(self._body, leaves, self._caught), *mapped)
 
-        return self._grouped(jax.eval_shape(traced, [self._leaves[i] for i in plan.mapped]))
+        return self._grouped(jax.eval_shape(traced, [self._leaves[i] for i in self._plan.mapped]))
+
+    def _grown(self, part: Any, group: Group) -> Any:
+        """The shape of a whole output, from that of a chunk."""
+        splits = self._chunks.splits
+        shape = list(part.shape)
+        ndim = len(shape) + sum(split.step == 1 for split in splits)
+        for split in splits:
+            dim = output_dim(group, self._plan.layers, split.layer, ndim)
+            assert dim is not None
+            shape[dim : dim + (split.step != 1)] = [split.size]
+        return jax.ShapeDtypeStruct(tuple(shape), part.dtype, weak_type=part.weak_type)
 
     def _grouped(self, out: Any) -> tuple[list[Any], ...]:
         return (out,) if len(self._groups) == 1 else out
@@ -90,6 +112,15 @@ class Chunked:
 
     def one(self, starts: Any) -> Outputs:
         """The outputs of the chunk that begins at these places, keys as their data."""
+        return tuple(
+            [self._shaped(x, whole, group) for x, whole in zip(part, shapes, strict=True)]
+            for group, part, shapes in zip(
+                self._groups, self._run(starts), self._whole, strict=True
+            )
+        )
+
+    def _run(self, starts: Any) -> tuple[list[Any], ...]:
+        """The outputs of that chunk, as its nest gives them."""
         rows = list(self._leaves)
         for split, start in reversed(list(zip(self._chunks.splits, starts, strict=True))):
             for row, dim in enumerate(split.dims):
@@ -97,11 +128,7 @@ class Chunked:
                     rows[row] = _part(rows[row], start, split.step, dim)
         inner = self._chunks.inner
         running = Running(self._body, rows, self._caught)
-        out = self._grouped(self._nest(running, *[rows[i] for i in inner.mapped]))
-        return tuple(
-            [self._shaped(x, whole, group) for x, whole in zip(part, shapes, strict=True)]
-            for group, part, shapes in zip(self._groups, out, self._whole, strict=True)
-        )
+        return self._grouped(self._nest(running, *[rows[i] for i in inner.mapped]))
 
     def _shaped(self, array: Any, whole: Any, group: Group) -> Any:
         """A chunk's output with a dim of 1 along each axis that it was cut down to one of."""
