@@ -7,6 +7,10 @@ from autovmap._bound import BoundAutoVmapped as BoundAutoVmapped
 from autovmap._declare import auto_vmap as auto_vmap
 from autovmap._declare import infer_ranks as infer_ranks
 from autovmap._explain.plan import Plan as Plan
+from autovmap._jit import BoundJitted as BoundJitted
+from autovmap._jit import Jitted as Jitted
+from autovmap._kept import BucketStats as BucketStats
+from autovmap._named import NamedVmapped as NamedVmapped
 from autovmap._named import named_vmap as named_vmap
 from autovmap._tree import like as like
 from autovmap.errors import AutoVmapError as AutoVmapError

@@ -14,8 +14,15 @@ import jax.numpy as jnp
 import pytest
 
 import autovmap
-from autovmap import AutoVmapped, BoundAutoVmapped, Plan, auto_vmap, named_vmap
-from autovmap._jit import BoundJitted, Jitted
+from autovmap import (
+    AutoVmapped,
+    BoundAutoVmapped,
+    BoundJitted,
+    Jitted,
+    Plan,
+    auto_vmap,
+    named_vmap,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 COMPAT = ("autovmap.compat.jax", "autovmap.compat.functorch")
