@@ -93,8 +93,16 @@ def like(example: Any) -> Tree:
         A rank tree, to be given wherever a base rank can stand.
 
     Raises:
-        ValueError: JAX's own, for a dict whose keys cannot be sorted.
+        SpecError: the keys of a dict can't be sorted.
     """
+    try:
+        return _ranks_of(example)
+    except ValueError as error:
+        refuse_unsortable({"example": example}, "like", error)
+        raise
+
+
+def _ranks_of(example: Any) -> Tree:
     if example is None:
         return Absent()
     children = _keyed_children(example)
@@ -102,7 +110,7 @@ def like(example: Any) -> Tree:
         shape = getattr(example, "shape", ())
         mapped = kind_of(type(example)) is not Kind.OTHER
         return Core(len(shape)) if mapped else UNMAPPED
-    nodes = tuple(like(child) for _, child in children)
+    nodes = tuple(_ranks_of(child) for _, child in children)
     if isinstance(example, Mapping):
         return ByName(tuple((key.key, node) for (key, _), node in zip(children, nodes)))  # noqa: B905
     return ByIndex(type(example), tuple(keystr((key,)) for key, _ in children), nodes)

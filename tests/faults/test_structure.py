@@ -15,7 +15,7 @@ import numpy as np
 import optree
 import pytest
 
-from autovmap import SpecError, auto_vmap
+from autovmap import SpecError, auto_vmap, like
 from faults.saying import says
 
 BATCH = jnp.arange(12.0).reshape(4, 3)
@@ -251,6 +251,11 @@ WORKS: list[tuple[str, Any, Any, Any]] = [
 def test_right(rank: Any, value: Any, expected: Any) -> None:
     for _ in range(2):
         np.testing.assert_array_equal(call(rank, value), expected)
+
+
+def test_20_unsortable_keys_in_an_example() -> None:
+    with pytest.raises(SpecError, match=r"the keys of example\['a'\]\[0\] can't be sorted"):
+        like({"a": [{1: BATCH, "b": BATCH}]})
 
 
 def test_20_unsortable_keys_under_no_rank() -> None:
