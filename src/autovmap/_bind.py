@@ -47,6 +47,8 @@ from autovmap.errors import SpecError
 ARRAY, NUMPY, CONVERTIBLE = Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE
 BARE = (NUMPY, Kind.INT, Kind.NUMBER)
 """Kinds beside JAX arrays that are leaves for sure."""
+FLOAT = (Kind.NUMBER, *facts(0.0))
+"""What a plan depends on in a Python float: the same for each."""
 
 STYLES, LAYOUTS, PLANS = 128, 256, 1024
 """How many of each are kept for a function."""
@@ -215,6 +217,8 @@ class Binder:
             if kind_of(cls) is ARRAY:
                 aval = value.aval  # its slots are quicker than the array's own properties
                 key += (aval.shape, aval.dtype)
+            elif cls is float:
+                key += FLOAT
             elif (found := bare_facts(value, cls)) is not None:
                 key += found
             else:

@@ -72,7 +72,7 @@ def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
         args = list(direct.args)
         for i, value in zip(places, mapped, strict=True):
             args[i] = value
-        return direct.result.split(direct.function(*args, **direct.kwargs))
+        return direct.result.split_front(direct.function(*args, **direct.kwargs))
 
     return _layers(example, plan, FRONT)
 

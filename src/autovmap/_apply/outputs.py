@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from autovmap._kind import Kind, kind_of
 from autovmap._leaf import is_array
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.outputs import Group, block_start, dropped, restored
@@ -49,6 +50,8 @@ class Result:
     treedef: Any = None
     others: tuple[tuple[int, Any], ...] = ()
     """The leaves that are no arrays, by their place."""
+    alone: bool = False
+    """Whether the result is one array, which goes through vmap as it is."""
     members: tuple[list[int], ...] | None = None
     """For each group, the places of its leaves; None where all leaves are in the one group."""
 
@@ -77,6 +80,13 @@ class Result:
         grouped = tuple([leaves[i] for i in members] for members in self.members)
         return grouped[0] if len(grouped) == 1 else grouped
 
+    def split_front(self, result: Any) -> Any:
+        """As `split` for one group in front; a lone array, as most results are, is not wrapped."""
+        if kind_of(type(result)) is Kind.ARRAY:
+            self.alone = True
+            return result
+        return self.split(result)
+
     def _check(self, result: Any, i: int, position: int | None) -> None:
         if position in (None, 0, -1):
             return
@@ -91,6 +101,8 @@ class Result:
 
     def join(self, batched: Any, plan: PlanData) -> Any:
         """The result, from what came out of the nest and what was kept."""
+        if self.alone:
+            return batched if plan.exact else finish(batched, plan, FRONT[0])
         if not plan.exact or any(group.axes is not None for group in self.groups):
             grouped = (batched,) if len(self.groups) == 1 else batched
             finished = tuple(
