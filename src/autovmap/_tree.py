@@ -13,6 +13,7 @@ from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_f
 
 from autovmap._leaf import Kind, kind_of
 from autovmap._plan.leaf import root, shape_text
+from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     UNMAPPED,
     Absent,
@@ -232,6 +233,7 @@ def _unknown_names(
         f"{what}: the {word} of {path} differ from the declaration: {unknown!r} declared but "
         f"absent{remedy}{also}. {path} ({type(value).__name__}) has {names!r}; declared are "
         f"{declared!r}. Leave out what is absent, and declare what is there"
+        + "".join(did_you_mean(name, missing) for name in unknown)
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
+from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     ByName,
     OneLevel,
@@ -108,6 +109,6 @@ def refuse_unknown_options(given: Mapping[str, Any], function: str) -> None:
         if name not in DEFAULTS:
             raise SpecError(
                 f"{function}.replace(): {name!r} is no option; the options are "
-                f"{', '.join(DEFAULTS)}. Other ranks are declared by decorating "
-                f"{function}.__wrapped__"
+                f"{', '.join(DEFAULTS)}{did_you_mean(name, DEFAULTS) or '.'} Other ranks are "
+                f"declared by decorating {function}.__wrapped__"
             )

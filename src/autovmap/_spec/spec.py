@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 from autovmap._spec.annotations import unread_parameters
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.gufunc import Gufunc
+from autovmap._spec.near import did_you_mean
 from autovmap._spec.operands import lone_signature, operands
 from autovmap._spec.options import DEFAULTS, FRONT, Options, read_options
 from autovmap._spec.ranks import (
@@ -223,7 +224,9 @@ def _named_ranks(
         ranks[name] = raw
     for name in ranks:
         if name not in signature.parameters:
-            raise SpecError(_unknown(name, signature.parameters.values(), function))
+            message = _unknown(name, signature.parameters.values(), function)
+            slip = did_you_mean(name, signature.parameters)
+            raise SpecError(message + (slip or did_you_mean(name, DEFAULTS, "the option ")))
     return ranks
 
 
@@ -295,7 +298,8 @@ def _positions(
         by_name = {str(name): tree for name, tree in axes.children}
         for name in by_name:
             if name not in {p.name for p in parameters}:
-                raise SpecError("in_axes: " + _unknown(name, parameters, function))
+                slip = did_you_mean(name, [p.name for p in parameters])
+                raise SpecError("in_axes: " + _unknown(name, parameters, function) + slip)
     else:
         return lambda _: axes
     return lambda name: by_name.get(name, FRONT)
