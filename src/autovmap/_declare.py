@@ -9,6 +9,7 @@ import jax
 from autovmap._api import AutoVmapped, AutoVmappedClassMethod, AutoVmappedStaticMethod
 from autovmap._bound import BoundAutoVmapped
 from autovmap._callable import shown_name
+from autovmap._kind import shown
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Declaration
 from autovmap.errors import SpecError
@@ -147,6 +148,7 @@ def auto_vmap(
     named = by_name | {name: value for name, value in given.items() if value is not _UNSET}
     if _is_bare(by_position, named, ranks):
         return decorated(by_position[0], Declaration(annotated=True))
+    _refuse_function_among_ranks(by_position, named, ranks)
     annotated = not by_position and not by_name and not ranks
     if by_position and by_position[0] is Ellipsis:
         by_position, annotated = by_position[1:], True
@@ -164,6 +166,27 @@ def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any)
         return False
     only = by_position[0]
     return callable(only) or isinstance(only, (staticmethod, classmethod))
+
+
+def _refuse_function_among_ranks(
+    by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any
+) -> None:
+    """A function in front of its ranks, as `jax.vmap` is called, would be taken for a rank."""
+    if not by_position:
+        return
+    first = by_position[0]
+    if not isinstance(first, (staticmethod, classmethod)) and (
+        not callable(first) or _is_node(first)
+    ):
+        return
+    said = [repr(rank) for rank in by_position[1:]]
+    said += [f"{name}={value!r}" for name, value in named.items()]
+    said += [] if ranks is None else [f"ranks={ranks!r}"]
+    name, rest = shown_name(first), ", ".join(said)
+    raise SpecError(
+        f"auto_vmap({name}, {rest}): the ranks come first, then the function; write "
+        f"auto_vmap({rest})({name})"
+    )
 
 
 def infer_ranks(function: Callable[..., Any]) -> dict[str, Any]:
@@ -238,7 +261,7 @@ def _checked(
     if not callable(function):
         said_by = "auto_vmap" if cls is AutoVmapped else "named_vmap"
         raise SpecError(
-            f"{said_by}(...) decorates a callable, but got {function!r} of type "
+            f"{said_by}(...) decorates a callable, but got {shown(function)} of type "
             f"{type(function).__name__}; put it in front of a function"
         )
     for refused, kind in (

@@ -58,6 +58,7 @@ def shown(leaf: Any) -> str:
     if kind_of(type(leaf)) not in (Kind.OTHER, Kind.INT, Kind.NUMBER):
         return f"{leaf.dtype}[{shape_text(tuple(leaf.shape))}]"
     text = repr(leaf)
+    text = " ".join(text.split()) if "\n" in text else text
     return text if len(text) <= 40 else text[:37] + "..."
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from autovmap._api import AutoVmapped
 from autovmap._callable import is_method
 from autovmap._declare import decorated
+from autovmap._kind import shown
 from autovmap._spec.gufunc import read_gufunc
 from autovmap._spec.ranks import UNMAPPED, ByValue, Core, Tree
 from autovmap._spec.spec import Declaration
@@ -26,7 +27,7 @@ def vectorized(
 ) -> Any:
     """`function` over batches, under `vectorize`'s way of saying the core dims."""
     if not callable(function) and not isinstance(cast("object", function), classmethod):
-        raise SpecError(f"vectorize takes a callable, but got {function!r}")
+        raise SpecError(f"vectorize takes a callable, but got {shown(function)}")
     excluded = frozenset() if excluded is None else excluded  # the default of np.vectorize
     if isinstance(excluded, (str, int)):
         raise SpecError(

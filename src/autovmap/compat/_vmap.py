@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from autovmap._api import AutoVmapped
+from autovmap._kind import shown
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
 from autovmap._spec.spec import Declaration
@@ -46,7 +47,7 @@ def one_axis(
         chunk: how many examples run at once, if not all.
     """
     if not callable(function):
-        raise SpecError(f"vmap maps a callable, but got {function!r}")
+        raise SpecError(f"vmap maps a callable, but got {shown(function)}")
     raw = tuple(in_axes) if isinstance(in_axes, list) else in_axes
     if not (raw is None or isinstance(raw, (int, tuple))):
         raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
