@@ -123,9 +123,10 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
     if kind is Kind.OTHER:
         _refuse_container(leaf, where)
         if whole and not (isinstance(rank, Either) and rank.others):
+            remedy = f"pass jnp.asarray({path})" if _is_like_array(leaf) else f"give {path} no rank"
             raise SpecError(
                 f"{where} is {shown(leaf)} of type {type(leaf).__name__}, which has no dims to "
-                f"map; give {path} no rank"
+                f"map; {remedy}"
             )
         return None
     if isinstance(rank, Undeclared):
@@ -158,6 +159,12 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
             f"{list_hint(path) or wanted}"
         )
     return found
+
+
+def _is_like_array(leaf: Any) -> bool:
+    """Whether JAX makes an array of something that it takes for no leaf of its own."""
+    text = isinstance(leaf, np.generic)  # of NumPy's scalars only text gets here
+    return isinstance(leaf, range) or (hasattr(type(leaf), "__array__") and not text)
 
 
 def _leaf(leaf: Any, rank: Rank, path: str, function: str) -> Leaf:

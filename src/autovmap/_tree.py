@@ -174,11 +174,17 @@ def _leaf_paths(value: Any) -> list[str]:
 def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
     declared = f"the declaration there is {plain(tree)!r}"
     if whole:
-        return f"{what}: {path} is one leaf, {_shown(value)}, but {declared}; give it a single rank"
+        remedy = "give it a single " + ("position" if _of_axes(what) else "rank")
+        return f"{what}: {path} is one leaf, {_shown(value)}, but {declared}; {remedy}"
     return (
         f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; "
         f"declare one thing for it"
     )
+
+
+def _of_axes(what: str) -> bool:
+    """Whether positions are matched (`in_axes`, `out_axes`), not ranks."""
+    return what.endswith("_axes")
 
 
 def _shown(value: Any) -> str:
@@ -241,10 +247,12 @@ def _by_index(
     tree: ByIndex, value: Any, children: Sequence[tuple[Any, Any]], path: str, what: str
 ) -> tuple[Tree, ...]:
     if type(value) is not tree.container:
+        others = "by one rank for all of it, or by like(example)"
+        if _of_axes(what):
+            others = "or by one position for all of it"
         raise SpecError(
             f"{what}: {path} is a {type(value).__name__}, but it is declared as a "
-            f"{tree.container.__name__}: {plain(tree)!r}; declare it by its own type, by one rank "
-            f"for all of it, or by like(example)"
+            f"{tree.container.__name__}: {plain(tree)!r}; declare it by its own type, {others}"
         )
     if len(children) != len(tree.children):
         count = f"{len(children)} child{'ren' * (len(children) != 1)}"

@@ -146,7 +146,8 @@ def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str
     if size != "auto" and (not is_whole(size) or size < 1):
         raise SpecError(
             f"{function}.chunk(): got {size!r} of type {type(size).__name__}; give the most "
-            f'examples at once as an int of 1 or more, or "auto"'
+            f'examples at once as an int of 1 or more, or "auto", or a bound on memory, as in '
+            f'.chunk(memory="2GiB")'
         )
     return Chunk(
         "auto" if size == "auto" else int(size), None, remat, _progress(progress, function)

@@ -20,6 +20,16 @@ class Colour:
         return "Colour()"
 
 
+class Column:
+    """What NumPy and JAX make an array of, as of a column of a table."""
+
+    def __repr__(self) -> str:
+        return "0    1.0\n1    2.0"
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array([1.0, 2.0], dtype)
+
+
 def total(x: Any) -> Any:
     """The sum of a vector, or of the first leaf."""
     return jnp.sum(jnp.asarray(jax.tree.leaves(x)[0]))
@@ -88,6 +98,9 @@ CASES = [
     vector(23, "an object", Colour),
     vector(23, "a type", lambda: int),
     vector(23, "a long object", lambda: "a" * 100),
+    vector(23, "a range", lambda: range(3)),
+    vector(23, "what NumPy makes an array of", Column),
+    vector(23, "a text of NumPy's", lambda: np.str_("relu")),
     number(24, "object", lambda: np.array([1, None], dtype=object)),
     number(24, "datetime", lambda: np.array(["2020-01-01"], dtype="datetime64[D]")),
     number(24, "structured", lambda: np.zeros(2, dtype=[("a", "f4"), ("b", "i4")])),

@@ -117,6 +117,13 @@ CASES = [
     refused(18, "a list for a NumPy array", [1], np.ones(3)),
     refused(18, "an empty tuple for an array", (), BATCH),
     refused(18, "a dict for a number", {"a": 0}, 2.0),
+    placed(18, "in in_axes", {"a": 1}, BATCH),
+    called(
+        18,
+        "in out_axes",
+        {"out_axes": lambda: auto_vmap(tree=1, out_axes=(0, 0))(total)},
+        lambda: (BATCH,),
+    ),
     refused(20, "in a dict", 1, {"u": MIXED}),
     refused(20, "at the top", 1, MIXED),
     refused(20, "under ranks by key", {1: 1, "a": 1}, MIXED),
