@@ -277,7 +277,8 @@ class AutoVmapped(Running[P, R]):
     ) -> Exception:
         """An error of ours that names what JAX does not, or else the same one with a note."""
         plan = call.planned.plan
-        found = diagnose(error, plan, arrays, lambda: self._binder.unranked(call))
+        unranked = functools.partial(self._binder.unranked, call)
+        found = diagnose(error, plan, arrays, unranked)
         if found is None and isinstance(error, ValueError) and not isinstance(error, AutoVmapError):
             found = refuse_dependent(plan, body, arrays, self._groups, self._place)
         if found is not None:
@@ -285,7 +286,7 @@ class AutoVmapped(Running[P, R]):
         error.add_note(note(plan))
         if self._ways.bucket is not None:
             error.add_note("under .bucket(), which pads batch sizes")
-        if (more := hint(error)) is not None:
+        if (more := hint(error, unranked)) is not None:
             error.add_note(more)
         return error
 

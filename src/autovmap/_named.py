@@ -1,5 +1,6 @@
 """`named_vmap`: einx's bracket notation in front of the same plans."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
 
@@ -211,7 +212,8 @@ class NamedVmapped(AutoVmapped[P, R]):
                 found = diagnose(error, plan, arrays, tuple)
             if found is not None:
                 raise found from error
-            for line in (note(plan), f"under the pattern {plan.pattern}", hint(error)):
+            remedy = hint(error, functools.partial(self._binder.unranked, call))
+            for line in (note(plan), f"under the pattern {plan.pattern}", remedy):
                 if line is not None:
                     error.add_note(line)
             raise

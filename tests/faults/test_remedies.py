@@ -165,3 +165,59 @@ def test_34_a_symbolic_size_without_the_way() -> None:
     text = message(lambda: jax.eval_shape(lambda x: function.chunk(2)(x), struct))
     assert "export it without .chunk()" in text
     assert jax.eval_shape(function, struct).shape == (b,)
+
+
+def tiled(x, n):
+    return jnp.tile(x, n)
+
+
+def summed(x, n):
+    return sum(x[i] for i in range(n))
+
+
+def filled(x, n):
+    return jnp.full((n, 2), x.sum())
+
+
+def flipped(x, n):
+    return x if n > 1 else -x
+
+
+@pytest.mark.parametrize("body", [tiled, summed, filled, flipped])
+@pytest.mark.parametrize(
+    "way",
+    [lambda f: f.jit(), lambda f: f.chunk(2), lambda f: f.chunk(2).jit(), lambda f: f.bucket()],
+    ids=["jit", "chunk", "chunk.jit", "bucket"],
+)
+def test_a_number_that_is_traced_where_its_value_is_needed(body: Any, way: Any) -> None:
+    function = auto_vmap(x=1)(body)
+    with pytest.raises(Exception, match=r"(?i)trace") as caught:
+        way(function)(BATCH, 2)
+    said = caught.value.__notes__[-1]
+    if "JAX has removed" in said:
+        said = caught.value.__notes__[-2]
+    assert said.startswith("n has no rank, and in a compiled call it is traced: ")
+    static = code(said, r"static_argnames=('\w+')")
+    if function.bucket() != way(function):
+        result = way(function).jit(static_argnames=eval(static))(BATCH, 2)
+        np.testing.assert_allclose(result, function(BATCH, 2))
+    annotation = code(said, r"as in (n: int)\Z").partition(": ")
+    body.__annotations__ = {annotation[0]: annotation[2]}
+    try:
+        np.testing.assert_allclose(way(auto_vmap(x=1)(body))(BATCH, 2), function(BATCH, 2))
+    finally:
+        body.__annotations__ = {}
+
+
+def test_a_value_that_differs_from_example_to_example_can_not_be_static() -> None:
+    function = auto_vmap(x=1)(lambda x, n: x if x.sum() > 0 else n * x)
+    with pytest.raises(jax.errors.TracerBoolConversionError, match="boolean") as caught:
+        function.jit()(BATCH, 2)
+    assert "static_argnames" not in "".join(caught.value.__notes__)
+
+
+def test_an_array_that_is_traced_is_not_to_be_static() -> None:
+    function = auto_vmap(x=1)(lambda x, table: x.sum() + float(table[0]))
+    with pytest.raises(jax.errors.ConcretizationTypeError, match=r"(?i)trace") as caught:
+        function.jit()(BATCH, jnp.ones(3))
+    assert "static_argnames" not in "".join(caught.value.__notes__)

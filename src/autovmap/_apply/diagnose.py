@@ -8,14 +8,18 @@ from typing import Any, TypeAlias
 
 import jax
 
+from autovmap._kind import is_traced
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import is_mapped
-from autovmap._plan.leaf import Leaf, account
+from autovmap._plan.leaf import Leaf, account, root
 from autovmap._plan.plan import PlanData
 from autovmap.errors import AutoVmapError, BatchShapeError
 
 Others: TypeAlias = Callable[[], Iterable[tuple[str, Any]]]
 """The arrays in arguments without a rank, by path."""
+
+BATCHED = ("VmapTracer", "BatchTracer")
+"""What JAX calls a value that differs from example to example: no setting makes it static."""
 
 RESHARD = "jax.reshard" if hasattr(jax, "reshard") else "jax.experimental.shard.reshard"
 
@@ -44,15 +48,32 @@ def diagnose(
     return None
 
 
-def hint(error: Exception) -> str | None:
+def hint(error: Exception, others: Others) -> str | None:
     """What to do about a failure of JAX's that is known and not ours."""
     said = str(error)
+    if "trace" in said.lower() and not any(batched in said for batched in BATCHED):
+        return _static_hint(others)
     if "Resource axis" in said and "not found in mesh" in said:
         return (
             "On an Explicit mesh the carry of a loop must be batched as what it meets: make it "
             "from an argument, as in x * 0 + init"
         )
     return None
+
+
+def _static_hint(others: Others) -> str | None:
+    """What to do where a value was needed, if numbers without a rank are traced."""
+    traced = (root(path) for path, array in others() if array.ndim == 0 and is_traced(array))
+    names = list(dict.fromkeys(traced))
+    if not names:
+        return None
+    if len(names) == 1:
+        said = f"{names[0]} has no rank, and in a compiled call it is traced: the function does "
+        said += "not see its value. If it needs the value, make it static"
+    else:
+        said = f"{', '.join(names)} have no rank, and in a compiled call they are traced: the "
+        said += "function does not see their values. If it needs one, make it static"
+    return f"{said}: .jit(static_argnames={names[0]!r}), or annotate it, as in {names[0]}: int"
 
 
 def _is_deleted(array: Any) -> bool:
