@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autovmap import SpecError, auto_vmap
+from autovmap import SpecError, auto_vmap, named_vmap
 
 BATCH = jnp.arange(12.0).reshape(4, 3)
 SUM = np.asarray(BATCH.sum(-1))
@@ -313,3 +313,30 @@ def test_a_callable_without_a_hash() -> None:
 
 def test_repr() -> None:
     assert repr(auto_vmap(x=1, scale="key")(total)) == "<auto_vmap(x=1, scale='key') of total>"
+
+
+def test_repr_of_a_chain() -> None:
+    f = auto_vmap(x=1, scale=0)(total)
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("d",))
+    shown = {
+        ".chunk(10)": f.chunk(10),
+        ".chunk('auto', remat=True)": f.chunk("auto", remat=True),
+        ".chunk(memory=1024, progress=True)": f.chunk(memory="1KiB", progress=True),
+        ".chunk(2, progress=print)": f.chunk(2, progress=print),
+        ".bucket()": f.bucket(),
+        ".bucket((8, 16), promote=None)": f.bucket([16, 8], promote=None),
+        ".bucket(abs)": f.bucket(abs),
+        ".shard(P('d'))": f.shard("d"),
+        ".shard(P(None, ('d', 'e')), mesh=...)": f.shard((None, ("d", "e")), mesh=mesh),
+        ".loop()": f.loop(),
+        ".lift(...)": f.lift(jax.grad),
+        ".outer('x', 'scale').batch(3, 4)": f.batch(3, 4).outer("x", "scale"),
+        ".outer(('x', 'scale'))": f.outer(("x", "scale")),
+        ".replace(strict=True, out_axes=1)": f.replace(strict=True).replace(out_axes=1),
+        ".bucket().chunk(3)": f.chunk(3).bucket(),
+        ".chunk(3).jit()": f.jit().chunk(3),
+    }
+    for chain, function in shown.items():
+        assert repr(function) == f"{f!r}{chain}"
+    named = named_vmap("a [n] -> a")(lambda x: x.sum())
+    assert repr(named.loop()) == f"{named!r}.loop()"

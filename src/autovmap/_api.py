@@ -48,6 +48,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._running import Running
 from autovmap._showing import calling, outputs_of, result_shapes
 from autovmap._spec.annotated import read_annotations
+from autovmap._spec.chain import chain_text
 from autovmap._spec.operands import as_signature
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.scope import scope_of
@@ -483,7 +484,12 @@ class AutoVmapped(Running[P, R]):
             ranks = [repr(str(told.signature)), *shown]
         if told.unread:
             ranks.insert(0, "...")
-        return f"<auto_vmap({', '.join(ranks)}) of {told.function}>"
+        return f"<auto_vmap({', '.join(ranks)}) of {told.function}>{self._chain()}"
+
+    def _chain(self) -> str:
+        """What callers said since it was decorated, as methods."""
+        declared = self._declared
+        return chain_text(declared.extent, declared.options, declared.lifted, declared.ways)
 
     def __reduce__(self) -> Any:
         """By reference where its name leads back to it, as functions are pickled.

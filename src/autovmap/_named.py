@@ -299,7 +299,7 @@ class NamedVmapped(AutoVmapped[P, R]):
         return super().replace(**options)
 
     def __repr__(self) -> str:
-        return f"<named_vmap({self.pattern!r}) of {self._spec.function}>"
+        return f"<named_vmap({self.pattern!r}) of {self._spec.function}>{self._chain()}"
 
     def __reduce__(self) -> Any:
         by_reference = super().__reduce__()
