@@ -22,6 +22,7 @@ from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
 from autovmap._plan.outer import outer
 from autovmap._plan.plan import PlanData, make_plan
+from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     UNMAPPED,
     ByValue,
@@ -370,7 +371,7 @@ def _style(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"{spec.function}() {error}") from None
+        raise TypeError(f"{spec.function}() {_unexpected(signature, kwargs) or error}") from None
     _check_operands(spec, len(args))
     default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
     order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
@@ -383,6 +384,18 @@ def _style(
     places = tuple(slot.place for slot in found if isinstance(slot.place, int))
     plain = plain and len(places) == len(found)
     return Style(tuple(found), default_args, default_kwargs, checked, plain, places)
+
+
+def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """The first keyword that is no parameter: Python names it before what is missing for it."""
+    parameters = signature.parameters
+    if any(p.kind is VAR_KEYWORD for p in parameters.values()):
+        return ""
+    unknown = next((name for name in kwargs if name not in parameters), None)
+    if unknown is None:
+        return ""
+    slip = did_you_mean(unknown, parameters)
+    return f"got an unexpected keyword argument {unknown!r}{slip}"
 
 
 def _check_operands(spec: Spec, count: int) -> None:

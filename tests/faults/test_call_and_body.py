@@ -39,6 +39,12 @@ class Box:
 WRONG_CALLS = [
     ("39 missing", (), {}, ("axpy()", "missing", "'x'")),
     ("39 unexpected", (BATCH,), {"b": 1}, ("axpy()", "unexpected keyword argument 'b'")),
+    (
+        "39 unexpected, one missing",
+        (),
+        {"xs": BATCH},
+        ("axpy()", "unexpected keyword argument 'xs'"),
+    ),
     ("39 too many", (BATCH, 0.0, 1.0), {}, ("axpy()", "too many positional arguments")),
     ("39 twice", (BATCH,), {"x": BATCH}, ("axpy()", "multiple values", "'x'")),
 ]
