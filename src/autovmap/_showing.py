@@ -51,6 +51,7 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
         placement=Placement(str(plan.pattern), plan.prepares, plan.outputs, parted)
         if isinstance(plan, PatternPlan)
         else None,
+        randomness=spec.options.randomness,
     )
 
 

@@ -260,3 +260,12 @@ def test_44_a_python_if_on_a_batched_value() -> None:
     with pytest.raises(jax.errors.TracerBoolConversionError, match=says(*parts)):
         function(jnp.ones(3))
     assert function(2.0) == 1.0
+
+
+def test_42_the_note_where_no_array_has_a_rank() -> None:
+    optional = auto_vmap(x=1)(lambda x: x + 1)
+    with pytest.raises(TypeError, match="NoneType") as raised:
+        optional(None)
+    assert raised.value.__notes__ == [
+        "in <lambda>(), called by autovmap with batch shape (); no array under a rank"
+    ]

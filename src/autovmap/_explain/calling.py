@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
 from autovmap._plan.pattern_parts import PlacedGroup, Prepare
-from autovmap._spec.options import FRONT
+from autovmap._spec.options import FRONT, Randomness
 from autovmap._spec.ranks import Tree
 
 How: TypeAlias = Literal["positional", "star", "keyword", "keywords"]
@@ -104,6 +104,7 @@ class Calling:
     """What a way of running adds, in words."""
     placement: Placement | None = None
     """What a pattern adds, if there is one."""
+    randomness: Randomness = "same"
 
     def prepare(self, row: int) -> Prepare:
         """What is done to an array before anything else."""
@@ -121,3 +122,19 @@ def forgotten(bystander: Bystander, batch: Shape) -> bool:
     True
     """
     return bool(batch) and bystander.shape[: len(batch)] == batch
+
+
+def warning(bystander: Bystander, batch: Shape, randomness: Randomness) -> str:
+    """What may be wrong with an array without a rank, if anything.
+
+    >>> warning(Bystander("rng", (), "key<fry>"), (5,), "same")
+    ''
+    """
+    if forgotten(bystander, batch):
+        return "begins with the batch shape; was its rank forgotten?"
+    if batch and randomness != "same" and bystander.dtype.startswith("key<"):
+        return (
+            f"is a key that all examples share, as randomness={randomness!r} concerns keys with a "
+            f'rank; was its rank, "key", forgotten?'
+        )
+    return ""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
 
-from autovmap._explain.calling import UNKNOWN, Calling, Output, Placement, forgotten
+from autovmap._explain.calling import UNKNOWN, Bystander, Calling, Output, Placement, warning
 from autovmap._explain.pattern_text import prepare_words
 from autovmap._explain.rows import Cell, Fill, Row, argument_rows, columns, result_rows
 from autovmap._plan.broadcast import axis_text
@@ -153,16 +153,16 @@ def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]
         lines.append((f"squeezed first: {listed(squeezes)}", False))
     lines += [(line, False) for line in _keys(plan)]
     lines += [(step, False) for step in calling.steps]
-    quiet = [b for b in calling.bystanders if not forgotten(b, plan.batch_shape)]
+    warned = [(b, warning(b, plan.batch_shape, calling.randomness)) for b in calling.bystanders]
+    quiet = [_array(b) for b, said in warned if not said]
     if quiet:
-        texts = [f"{b.path} {b.dtype}[{shape_text(b.shape)}]" for b in quiet]
-        lines.append((f"without a rank, so not mapped: {listed(texts)}", False))
-    for b in calling.bystanders:
-        if forgotten(b, plan.batch_shape):
-            array = f"{b.dtype}[{shape_text(b.shape)}]"
-            text = f"! {b.path} {array} begins with the batch shape; was its rank forgotten?"
-            lines.append((text, True))
+        lines.append((f"without a rank, so not mapped: {listed(quiet)}", False))
+    lines += [(f"! {_array(b)} {said}", True) for b, said in warned if said]
     return lines
+
+
+def _array(bystander: Bystander) -> str:
+    return f"{bystander.path} {bystander.dtype}[{shape_text(bystander.shape)}]"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -241,9 +241,10 @@ def _mapped_names(paths: Sequence[str]) -> list[str]:
 
 def note(plan: PlanData) -> str:
     """What an exception in the body is given: which shapes one example's arguments had."""
+    what = "one example's arguments:" if plan.leaves else "no array under a rank"
     lines = [
         f"in {plan.function}(), called by autovmap with batch shape "
-        f"{tuple_text(plan.batch_shape)}; one example's arguments:"
+        f"{tuple_text(plan.batch_shape)}; {what}"
     ]
     lines += [_note_line(leaf) for leaf in plan.leaves[:MOST_LINES]]
     if len(plan.leaves) > MOST_LINES:
