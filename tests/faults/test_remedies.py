@@ -222,3 +222,13 @@ def test_an_array_that_is_traced_is_not_to_be_static() -> None:
     with pytest.raises(jax.errors.ConcretizationTypeError, match=r"(?i)trace") as caught:
         function.jit()(BATCH, jnp.ones(3))
     assert "static_argnames" not in "".join(caught.value.__notes__)
+
+
+def test_a_shape_that_is_traced() -> None:
+    function = auto_vmap(x=1)(lambda x, shape=(): jnp.full(shape, x.sum()))
+    with pytest.raises(TypeError, match="Shapes must be") as caught:
+        function.jit()(BATCH, (2,))
+    said = next(note for note in caught.value.__notes__ if "traced" in note)
+    assert "annotate" not in said
+    static = eval(code(said, r"static_argnames=('\w+')\)\Z"))
+    assert function.jit(static_argnames=static)(BATCH, (2,)).shape == (4, 2)

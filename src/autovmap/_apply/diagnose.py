@@ -63,8 +63,8 @@ def hint(error: Exception, others: Others) -> str | None:
 
 def _static_hint(others: Others) -> str | None:
     """What to do where a value was needed, if numbers without a rank are traced."""
-    traced = (root(path) for path, array in others() if array.ndim == 0 and is_traced(array))
-    names = list(dict.fromkeys(traced))
+    paths = [path for path, array in others() if array.ndim == 0 and is_traced(array)]
+    names = list(dict.fromkeys(map(root, paths)))
     if not names:
         return None
     if len(names) == 1:
@@ -73,7 +73,9 @@ def _static_hint(others: Others) -> str | None:
     else:
         said = f"{', '.join(names)} have no rank, and in a compiled call they are traced: the "
         said += "function does not see their values. If it needs one, make it static"
-    return f"{said}: .jit(static_argnames={names[0]!r}), or annotate it, as in {names[0]}: int"
+    number = names[0] in paths  # not a part of a tuple, say, whose annotation is another
+    annotate = f", or annotate it, as in {names[0]}: int" if number else ""
+    return f"{said}: .jit(static_argnames={names[0]!r}){annotate}"
 
 
 def _is_deleted(array: Any) -> bool:
