@@ -232,3 +232,23 @@ def test_a_shape_that_is_traced() -> None:
     assert "annotate" not in said
     static = eval(code(said, r"static_argnames=('\w+')\)\Z"))
     assert function.jit(static_argnames=static)(BATCH, (2,)).shape == (4, 2)
+
+
+def test_31_one_rank_for_a_model_whose_parts_have_others() -> None:
+    def apply(model, x):
+        return model["w"] @ x + model["b"]
+
+    one = {"w": jnp.ones((4, 3)), "b": jnp.ones(4)}
+    text = message(lambda: auto_vmap(model=0, x=1)(apply)(one, BATCH))
+    remedy = code(text, r"All parts of model have base rank 0: .* or (model=like\(example\))\.")
+    ranks = eval(f"dict({remedy})", {"like": like, "example": one})
+    assert auto_vmap(**ranks, x=1)(apply)(one, BATCH).shape == (4, 4)
+    in_full = auto_vmap(**ranks, x=1)(apply)
+    several = {"w": jnp.ones((5, 4, 3)), "b": jnp.ones((2, 4))}
+    assert "All parts of model" not in message(lambda: in_full(several, BATCH))
+
+
+def test_31_the_items_of_a_list_and_two_arguments_get_no_word_on_parts() -> None:
+    total = auto_vmap(x=0, rest=0)(lambda x, *rest: x + sum(rest))
+    assert "All parts" not in message(lambda: total(0.0, jnp.ones(2), jnp.ones(3)))
+    assert "All parts" not in message(lambda: total(jnp.ones(2), jnp.ones(3)))

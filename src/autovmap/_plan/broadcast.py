@@ -1,8 +1,9 @@
 """The batch shape of a call: NumPy's rule over the batch shapes of all leaves."""
 
+import re
 from collections.abc import Hashable, Sequence
 
-from autovmap._plan.leaf import Dim, Leaf, Shape, account, key_hint, looks_like_raw_key
+from autovmap._plan.leaf import Dim, Leaf, Shape, account, key_hint, looks_like_raw_key, root
 from autovmap.errors import BatchShapeError
 
 
@@ -67,9 +68,24 @@ def _conflict(
             if len(lines) == 8:
                 lines.append("  ...")
                 break
-    lines.append(f"Check the base ranks and the shapes.{_remedy(axis, leaves, one, other)}")
+    remedies = _ranks_of_parts(leaves, one, other) + _remedy(axis, leaves, one, other)
+    lines.append(f"Check the base ranks and the shapes.{remedies}")
     lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
     return "\n".join(lines)
+
+
+def _ranks_of_parts(leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> str:
+    """What to do if one rank was given to all parts of a model, whose own ranks differ."""
+    name = root(one.path)
+    if name != root(other.path) or not re.match(r"\.|\['", one.path[len(name) :]):
+        return ""
+    ranks = {leaf.rank for leaf in leaves if root(leaf.path) == name}
+    if len(ranks) > 1:
+        return ""
+    return (
+        f" All parts of {name} have base rank {one.rank}: if their own differ, rank each, as in "
+        f"{name}={{...}} or {name}=like(example)."
+    )
 
 
 def _remedy(axis: int, leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> str:

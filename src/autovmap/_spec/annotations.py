@@ -251,7 +251,8 @@ def unread_parameters(
         example = ", ".join(f"{p.name}=0" for p in parameters)
         raise SpecError(
             f"@auto_vmap without base ranks on {function}(): none of its parameters is annotated; "
-            f'annotate them, as in {parameters[0].name}: Float[Array, "n"], or give each '
-            f"argument's number of dims for one example, as in @auto_vmap({example}) for scalars"
+            f"annotate them by jaxtyping, as in {parameters[0].name}: "
+            f'Float[Array, "n"], or give each argument\'s number of dims for one example, as in '
+            f"@auto_vmap({example}) for scalars"
         )
     return tuple(p.name for p in parameters if p.name not in ranked)
