@@ -129,6 +129,7 @@ def said(error: Exception) -> str:
     if ours and error.__cause__ is not None:
         lines.append(f"cause: {type(error.__cause__).__name__}")
     text = re.sub(r" at 0x[0-9a-f]+", " at 0x...", "\n".join(lines))
+    text = re.sub(r"np\.str_\(('\w*')\)", r"\1", text)  # as NumPy before 2 shows it
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
