@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 # `oracle` and `strategies` are plain modules that tests in sub-folders import too.
 sys.path.insert(0, str(Path(__file__).parent))
 
-CASES = {"quick": 25, "ci": 200, "deep": 10_000}
+CASES = {"quick": 15, "ci": 150, "deep": 10_000}
 
 for _name, _count in CASES.items():
     settings.register_profile(
