@@ -88,8 +88,10 @@ class Sizing:
             return Sized(UNKNOWN_SIZE)
         if self._asked.memory is not None or (needs(fits) or 0) <= CACHES[-1] or not _on_cpu():
             return Sized(fits)
-        if not self._timeable(call, parts) or self._has_effects(parts, args, kwargs):
+        if not self._timeable(call, parts):
             return Sized(fits, final=False)
+        if self._has_effects(parts, args, kwargs):
+            return Sized(fits)
         return self._quickest(call, total, fits, parts, needs)
 
     def _needs(self, parts: Parts, args: Any, kwargs: Any) -> Callable[[int], int | None]:

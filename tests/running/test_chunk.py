@@ -395,7 +395,7 @@ class TestQuickest:
         chunked(x)
         assert "the quickest on" in chunked.plan(x).steps[0]
 
-    def test_a_function_with_effects_runs_once(self):
+    def test_a_function_with_effects_runs_once(self, monkeypatch: pytest.MonkeyPatch):
         seen: list[float] = []
 
         def told(x: Any) -> Any:
@@ -407,12 +407,16 @@ class TestQuickest:
         jax.effects_barrier()
         assert len(seen) == 60
         assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
+        monkeypatch.setattr("autovmap._sizing.fitting", None)  # decided, and not once more
+        jax.block_until_ready(chunked(jnp.ones((60, 8))))
 
     def test_what_stays_in_the_caches_is_not_timed(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("autovmap._sizing.CACHES", (2**22, 2**25))
         chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
         assert chunked.tune(jnp.ones((60, 8))) == 60
         assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
+        monkeypatch.setattr("autovmap._sizing.fitting", None)  # decided, and not once more
+        jax.block_until_ready(chunked(jnp.ones((60, 8))))
 
 
 class TestProgress:
