@@ -13,38 +13,9 @@ import pytest
 
 from autovmap import AutoVmapError, SpecError, auto_vmap
 from faults.saying import says
+from faults.subjects import async_generator, clashing, coroutine, generator, plain, varied
 
 Make = Callable[[], Any]
-
-
-def plain(x: Any, y: Any = 0) -> Any:
-    """A function to be decorated."""
-    return x
-
-
-def clashing(x: Any, out_axes: Any) -> Any:
-    """Its second parameter bears an option's name."""
-    return x + out_axes
-
-
-def varied(x: Any, *rest: Any, **extra: Any) -> Any:
-    """Any number of arguments."""
-    return x
-
-
-async def coroutine(x: Any) -> Any:
-    """An async function."""
-    return x
-
-
-async def async_generator(x: Any) -> Any:
-    """An async generator."""
-    yield x
-
-
-def generator(x: Any) -> Any:
-    """A generator."""
-    yield x
 
 
 class Awaited:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,24 +17,7 @@ import pytest
 
 from autovmap import SpecError, auto_vmap, like
 from faults.saying import says
-
-BATCH = jnp.arange(12.0).reshape(4, 3)
-
-
-class Pair(NamedTuple):
-    """A named tuple."""
-
-    w: Any
-    b: Any
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Data:
-    """A dataclass that JAX knows."""
-
-    w: Any
-    b: Any
+from faults.subjects import BATCH, Data, Pair
 
 
 class Module(eqx.Module):

@@ -12,40 +12,11 @@ from autovmap import auto_vmap, named_vmap
 from autovmap.compat.functorch import vmap as functorch_vmap
 from autovmap.compat.jax import vectorize, vmap
 from faults.cases.case import Case, Thunk, once, one_device
-
-
-def plain(x: Any, y: Any = 0) -> Any:
-    """A function to be decorated."""
-    return x
+from faults.subjects import async_generator, clashing, coroutine, generator, plain, varied
 
 
 def bare(x, y=0):
     return x
-
-
-def clashing(x: Any, out_axes: Any) -> Any:
-    """Its second parameter bears an option's name."""
-    return x + out_axes
-
-
-def varied(x: Any, *rest: Any, **extra: Any) -> Any:
-    """Any number of arguments."""
-    return x
-
-
-async def coroutine(x: Any) -> Any:
-    """An async function."""
-    return x
-
-
-async def async_generator(x: Any) -> Any:
-    """An async generator."""
-    yield x
-
-
-def generator(x: Any) -> Any:
-    """A generator."""
-    yield x
 
 
 class Thing:

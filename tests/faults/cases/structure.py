@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import time
 import types
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,24 +14,7 @@ import numpy as np
 from autovmap import auto_vmap, like
 from faults.cases.case import Case
 from faults.cases.ways import called
-
-BATCH = jnp.arange(12.0).reshape(4, 3)
-
-
-class Pair(NamedTuple):
-    """A named tuple."""
-
-    w: Any
-    b: Any
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass
-class Data:
-    """A dataclass that JAX knows."""
-
-    w: Any
-    b: Any
+from faults.subjects import BATCH, Data, Pair
 
 
 @dataclasses.dataclass
