@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 # `oracle` and `strategies` are plain modules that tests in sub-folders import too.
 sys.path.insert(0, str(Path(__file__).parent))
 
-CASES = {"quick": 15, "ci": 150, "deep": 10_000}
+CASES = {"quick": 12, "ci": 100, "deep": 10_000}
 
 for _name, _count in CASES.items():
     settings.register_profile(
@@ -32,3 +32,7 @@ for _name, _count in CASES.items():
 
 PROFILE = os.environ.get("AUTOVMAP_HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
+
+PATIENCE = 1800
+"""Seconds after which a test takes a process of its own to hang. None needs a tenth of it, but a
+machine that does much else at the same time is many times slower."""

@@ -10,6 +10,7 @@ import pytest
 
 from autovmap import _cli
 from autovmap._demo import run
+from conftest import PATIENCE
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_help_fits_80_columns_and_names_the_exit_codes(command, monkeypatch, cap
 
 def python_m(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "autovmap", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
 
 
 def test_runs_as_a_module():
@@ -117,7 +118,11 @@ def test_a_closed_pipe_is_no_failure():
     os.close(reading)
     command = [sys.executable, "-m", "autovmap", "demo", "--grid", "10", "--series", "2"]
     done = subprocess.run(
-        [*command, "--no-picture"], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=300
+        [*command, "--no-picture"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

@@ -30,7 +30,7 @@ if __name__ == "__main__":
     quick = {"heartbeat_timeout_seconds": 10}
     if "heartbeat_timeout_seconds" not in inspect.signature(jax.distributed.initialize).parameters:
         quick = {}
-    jax.distributed.initialize(address, 2, int(number), initialization_timeout=60, **quick)
+    jax.distributed.initialize(address, 2, int(number), initialization_timeout=600, **quick)
     mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Auto,))
     gathered = total.shard("a", mesh=mesh)
     for call in range(100):

@@ -80,7 +80,7 @@ def check_message(v: Any, mesh: Any) -> None:
 if __name__ == "__main__":
     address, number = sys.argv[1:]
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(address, 2, int(number), initialization_timeout=60)
+    jax.distributed.initialize(address, 2, int(number), initialization_timeout=600)
     assert (jax.process_count(), jax.device_count(), jax.local_device_count()) == (2, 4, 2)
     main()
     jax.distributed.shutdown()

@@ -6,6 +6,8 @@ import sys
 import threading
 from pathlib import Path
 
+from conftest import PATIENCE
+
 HERE = Path(__file__).parent
 
 
@@ -24,9 +26,18 @@ def start(script: str, *args: str, devices: int) -> "subprocess.Popen[str]":
     )
 
 
-def finish(*processes: "subprocess.Popen[str]", timeout: float = 300) -> list[tuple[str, str, int]]:
-    """Output, errors and status of each process; those that take too long are ended."""
-    late = threading.Timer(timeout, lambda: [process.kill() for process in processes])
+def finish(
+    *processes: "subprocess.Popen[str]", timeout: float = PATIENCE
+) -> list[tuple[str, str, int]]:
+    """Output, errors and status of each process; those that take too long are ended, and said."""
+    overdue = threading.Event()
+
+    def end() -> None:
+        overdue.set()
+        for process in processes:
+            process.kill()
+
+    late = threading.Timer(timeout, end)
     late.start()
     try:
         outputs = [process.communicate() for process in processes]
@@ -34,4 +45,5 @@ def finish(*processes: "subprocess.Popen[str]", timeout: float = 300) -> list[tu
         late.cancel()
         for process in processes:
             process.kill()
+    assert not overdue.is_set(), f"ended after {timeout} s: {[p.args for p in processes]}"
     return [(*out, process.returncode) for out, process in zip(outputs, processes, strict=True)]

@@ -34,7 +34,7 @@ def test_a_process_that_dies_is_an_error_in_the_other() -> None:
     """Of JAX's own, within its time-out; never a wrong result."""
     address = f"127.0.0.1:{free_port()}"
     processes = [start("one_dies.py", address, str(i), devices=2) for i in range(2)]
-    (out, errors, status), (_, _, killed) = finish(*processes, timeout=240)
+    (out, errors, status), (_, _, killed) = finish(*processes)
     assert killed == 3
     assert "never noticed" not in out
     assert "AssertionError" not in errors, errors[-4000:]

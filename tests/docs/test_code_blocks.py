@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "_build" not in page.parts]
@@ -129,7 +131,7 @@ def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stderr
 
@@ -155,7 +157,7 @@ def test_files_run(page: Path, tmp_path: Path) -> None:
                 )
             )
         try:
-            said = [process.communicate(timeout=300)[1] for process in started]
+            said = [process.communicate(timeout=PATIENCE)[1] for process in started]
         finally:
             for process in started:
                 process.kill()

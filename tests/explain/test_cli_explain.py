@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from autovmap import _cli
+from conftest import PATIENCE
 
 MODULE = """
 import jax.numpy as jnp
@@ -159,7 +160,7 @@ def test_ascii_terminal_and_no_device() -> None:
         env={**os.environ, "PYTHONIOENCODING": "ascii", "JAX_PLATFORMS": platform},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert found.returncode == 0, found.stderr
     assert "float32[4,3]" in found.stdout

@@ -11,6 +11,7 @@ import pytest
 
 from autovmap import Plan, auto_vmap
 from autovmap._explain.page import page
+from conftest import PATIENCE
 from explain.gallery import GALLERY, broadcast, f32, hostile
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -141,7 +142,10 @@ def opened(html: str, folder: Path) -> list[str]:
         f"--user-data-dir={folder / 'user'}",
     ]
     found = subprocess.run(
-        [browser, *flags, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120
+        [browser, *flags, "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     start = found.stdout.rindex('<p id="checked">') + len('<p id="checked">')
     return found.stdout[start : found.stdout.index("</p>", start)].split("|")

@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from autovmap import BatchShapeError, RankError, auto_vmap
+from conftest import PATIENCE
 from faults.saying import says
 
 
@@ -224,7 +225,7 @@ def test_37_arguments_committed_to_different_devices() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert "incompatible devices" in found.stdout
     assert "x: float32[4,3], base rank 1, batch shape (4,)" in found.stdout

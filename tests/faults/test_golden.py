@@ -13,6 +13,7 @@ import pytest
 
 import golden
 from autovmap._plan import strict
+from conftest import PATIENCE
 from faults.cases.calls import Odd
 from faults.cases.case import Case, section
 from faults.cases.suite import CASES, GOLDEN, ROWS, WITHOUT_A_MESSAGE, kept_sections, texts
@@ -57,7 +58,7 @@ def test_the_tests_of_rows_without_a_message_exist() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert found.returncode == 0, found.stdout
 

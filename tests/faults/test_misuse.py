@@ -13,10 +13,10 @@ import pytest
 from autovmap import SpecError
 from autovmap._plan import broadcast
 from autovmap._spec import spec as spec_module
+from conftest import PROFILE
 from faults.misuse.attempt import Allowance, Attempt, Objection, judged
 from faults.misuse.generator import KINDS, attempt, tally
 
-PROFILE = os.environ.get("AUTOVMAP_HYPOTHESIS_PROFILE", "ci")
 COUNT = {"quick": 500, "ci": 20_000, "deep": 120_000}[PROFILE]
 SEED = int(os.environ.get("AUTOVMAP_MISUSE_SEED", "0"))
 PARTS = 10

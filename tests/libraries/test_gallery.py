@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import PATIENCE
+
 image = pytest.importorskip("matplotlib.image")
 
 pytestmark = pytest.mark.libraries
@@ -61,7 +63,7 @@ def test_script(name, tmp_path):
         [sys.executable, "-Werror", *ignored, FOLDER / f"{name}.py", tmp_path],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
     )
     assert ran.returncode == 0, ran.stderr
