@@ -1,5 +1,6 @@
 """What a decorated call compiles to is what a nest of vmaps by hand compiles to, no more."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -174,3 +175,27 @@ def test_a_scan_stays_one_scan_of_its_own_length() -> None:
     found = primitives(sums, jnp.ones((4, 1, 7)), jnp.ones(5))
     assert found["scan"] == 1
     assert found["while"] == 0
+
+
+@pytest.mark.parametrize("batch", [(5,), (5, 4)])
+def test_no_signature_is_made_at_a_call(
+    batch: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JAX asks a mapped function for its signature each time, and Python keeps none by itself."""
+    made: list[str] = []
+    parameter = inspect.Parameter.__init__
+
+    def count(self: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        made.append(name)
+        parameter(self, name, *args, **kwargs)
+
+    x = jnp.ones((*batch, 3))
+    function = auto_vmap(x=1)(lambda x: x)
+    by_hand = jax.vmap(lambda x: x)
+    for warm in (function, function, by_hand):  # the second call makes the quick way
+        warm(x)
+    monkeypatch.setattr(inspect.Parameter, "__init__", count)
+    function(x)
+    assert not made
+    by_hand(x)
+    assert made == ["x"]

@@ -1,5 +1,6 @@
 """The nest of vmaps that a plan asks for, around a function of flat leaves."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -79,6 +80,8 @@ def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
 
 def _layers(nest: Nest, plan: PlanData, groups: Groups) -> Nest:
     """The layers of a plan around the function of one example."""
+    # JAX asks for the signature at every call, and Python makes it anew for whom has none kept.
+    vars(nest)["__signature__"] = inspect.signature(nest)
     for i, layer in reversed(list(enumerate(plan.layers))):
         named: dict[str, Any] = {}
         if layer.unmapped:
