@@ -1,4 +1,4 @@
-"""Settings that every test shares: threads, and how hard hypothesis tries.
+"""Settings that every test shares: threads, and how hard tests try.
 
 `AUTOVMAP_HYPOTHESIS_PROFILE` picks the profile: "quick" while editing, "ci" (the default), "deep"
 for a run of an hour or more. Tests ask for a share of the profile's cases with `cases(share)`.
@@ -32,6 +32,12 @@ for _name, _count in CASES.items():
 
 PROFILE = os.environ.get("AUTOVMAP_HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
+
+
+def scaled(count: int) -> int:
+    """So many cases that tests make up by themselves, or an eighth of them while editing."""
+    return -(-count // 8) if PROFILE == "quick" else count
+
 
 PATIENCE = 1800
 """Seconds after which a test takes a process of its own to hang. None needs a tenth of it, but a

@@ -16,6 +16,7 @@ import pytest
 from autovmap import BatchShapeError, auto_vmap
 from autovmap._bind import LAYOUTS, PLANS, STYLES, Layout, Style
 from autovmap._plan.plan import PlanData
+from made import numbers
 
 equal = np.testing.assert_array_equal
 
@@ -49,7 +50,7 @@ def scaled(tree: Any, s: Any = 1.0, extra: Any = None) -> Any:
 
 def fresh(*shape: int) -> jax.Array:
     """An array that nothing else holds."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) + 1
+    return numbers(*shape)
 
 
 def failing(x: Any) -> Any:

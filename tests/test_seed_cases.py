@@ -10,17 +10,13 @@ import numpy as np
 import pytest
 
 from autovmap import BatchShapeError, SpecError, auto_vmap
+from made import numbers
 from oracle import compare, loop
 
 
 def foo(s, v, m):
     """The example of jax_autovmap's readme."""
     return v @ m @ v + s * v.size
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) / 8
 
 
 class TestJaxAutovmap:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autovmap import SpecError, auto_vmap
 from compose.jaxprs import primitives, text
+from made import numbers
 from oracle import Expected, compare, loop
 from strategies import batches, cases, parts
 
@@ -21,11 +22,6 @@ class Pair(NamedTuple):
 
     x: Any
     y: Any
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) / 8
 
 
 def block(position: int, rank: int, batch: int) -> range:

@@ -2,12 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from autovmap import BatchShapeError, RankError, SpecError, auto_vmap
+from made import numbers
 
 
 class Pair(NamedTuple):
@@ -15,11 +13,6 @@ class Pair(NamedTuple):
 
     x: Any
     y: Any
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) / 8
 
 
 def f(x: Any) -> Any:

@@ -10,14 +10,10 @@ import pytest
 from autovmap import AutoVmapError
 from autovmap.compat import functorch
 from autovmap.compat import jax as compat_jax
+from made import numbers
 
 vmap = compat_jax.vmap
 fvmap = functorch.vmap
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) / 8
 
 
 X = numbers(3, 4)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autovmap import BatchShapeError, SpecError, auto_vmap, like
+from made import numbers
 from oracle import compare, loop
 
 
@@ -23,11 +24,6 @@ def draw(key: Any, mean: Any, scale: Any = 1.0) -> Any:
 def cost_of(x: Any, a: Any, b: Any) -> Any:
     """A number of a vector and two numbers."""
     return {"cost": a * (x @ x) + b, "parts": [x * a, None]}
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(1.0, 1.0 + np.prod(shape, dtype=int)).reshape(shape) / 8
 
 
 class Line(eqx.Module):

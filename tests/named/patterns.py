@@ -6,11 +6,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from made import on_device
+
 
 def arrays(*shapes: tuple[int, ...]) -> list[Any]:
     """Arrays of these shapes, all different; made by NumPy, as JAX would compile for each shape."""
     made = [np.arange(np.prod(s, dtype=int), dtype=np.int32).reshape(s) for s in shapes]
-    return [jnp.asarray(array + i) for i, array in enumerate(made)]
+    return [on_device(array + i) for i, array in enumerate(made)]
 
 
 def identity(x: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from autovmap import AutoVmapError, named_vmap
+from conftest import scaled
 from named.patterns import SHARED, arrays, generated, identity
 
 
@@ -67,7 +68,7 @@ def test_refuses_what_einx_refuses(pattern: str, shapes: Any) -> None:
 @pytest.mark.parametrize("block", range(8))
 def test_generated_patterns_equal_einx(block: int) -> None:
     """All patterns of a block in one program: compiling them one by one takes minutes."""
-    cases = [generated(seed) for seed in range(25 * block, 25 * (block + 1))]
+    cases = [generated(25 * block + i) for i in range(scaled(25))]
 
     def both(inputs: Any) -> Any:
         found: list[Any] = []
@@ -109,7 +110,7 @@ def dot(seed: int) -> tuple[Any, str, list[Any]]:
 
 @pytest.mark.parametrize("block", range(4))
 def test_dots_equal_einsum(block: int) -> None:
-    cases = [dot(seed) for seed in range(10 * block, 10 * (block + 1))]
+    cases = [dot(10 * block + i) for i in range(scaled(10))]
 
     def both(inputs: Any) -> Any:
         pairs = zip(cases, inputs, strict=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 from autovmap import CoreSizeError, auto_vmap
+from conftest import scaled
 from oracle import Expected, compare, loop
 from signatures.gufuncs import Dims, a_signature, dropped_dims, split
 
@@ -78,7 +79,7 @@ def signatures_and_shapes(draw: st.DrawFn) -> tuple[str, Any]:
     return signature, draw(found)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=scaled(200), derandomize=True, deadline=None)
 @given(signatures_and_shapes())
 def test_shapes_that_hypothesis_finds(found: tuple[str, Any]) -> None:
     signature, shapes = found
@@ -103,7 +104,7 @@ def some_shapes(signature: str, rng: np.random.Generator) -> tuple[list[Shape], 
 def test_shapes_of_random_numbers(seed: int) -> None:
     """Several outputs, of which the last may have a dim of its own."""
     rng, words = np.random.default_rng(seed), random.Random(seed)
-    for _ in range(60):
+    for _ in range(scaled(60)):
         signature = a_signature(words, optional=False, outputs=3)
         new = {"q": 2} if words.random() < 0.4 else {}
         signature += ",(q)" if new else ""
@@ -116,7 +117,7 @@ def test_a_size_that_differs_is_refused(seed: int) -> None:
     """The same shapes with one core dim of one operand a size larger."""
     rng, words = np.random.default_rng(seed), random.Random(seed)
     refused = 0
-    while refused < 50:
+    while refused < scaled(50):
         signature = a_signature(words, optional=False)
         inputs, _ = split(signature)
         shapes, _ = some_shapes(signature, rng)

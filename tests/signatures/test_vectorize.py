@@ -12,11 +12,7 @@ import pytest
 
 from autovmap import CoreSizeError
 from autovmap.compat.jax import vectorize
-
-
-def numbers(*shape: int) -> jax.Array:
-    """Distinct small floats."""
-    return jnp.arange(float(np.prod(shape, dtype=int))).reshape(shape) / 8
+from made import numbers
 
 
 def equal(found: Any, wanted: Any) -> None:
