@@ -3,7 +3,7 @@
 import gc
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,15 @@ class Node:
 def scaled(tree: Any, s: Any = 1.0, extra: Any = None) -> Any:
     """The sum of all leaves, scaled."""
     return s * sum(jnp.sum(leaf) for leaf in jax.tree.leaves(tree))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_lived_before_is_not_searched() -> Iterator[None]:
+    """A full collection takes a second after thousands of tests, of which JAX keeps programs."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def fresh(*shape: int) -> jax.Array:
