@@ -26,7 +26,7 @@ MOST_EXAMPLES = 36
 
 
 def cases(share: float = 1.0) -> settings:
-    """The profile's number of cases, or a share of it."""
+    """The profile's number of cases, times `share`."""
     return settings(max_examples=max(1, int(settings().max_examples * share)))
 
 

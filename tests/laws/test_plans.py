@@ -17,7 +17,7 @@ from hypothesis import settings
 from autovmap import AutoVmapError, BatchShapeError, RankError, auto_vmap
 from strategies import Module, Pair, Point
 
-SEEDS = range(settings().max_examples * 100)
+SEEDS = range(settings().max_examples * 300)
 SIZES = np.array([1, 2, 3, 0])
 Shape = tuple[int, ...]
 Build = Callable[[Iterator[Any]], tuple[Any, ...]]

@@ -17,7 +17,7 @@ from strategies import Case, batches, cases, generic, parts
 COUNT = itertools.count(1)
 
 
-@cases()
+@cases(2)
 @given(generic())
 def test_generic_functions_equal_the_loop(case: Case) -> None:
     """Any tree of arguments, any spec that ranks it, any signature, any output."""
