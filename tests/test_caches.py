@@ -57,11 +57,6 @@ def _what_lived_before_is_not_searched() -> Iterator[None]:
     gc.unfreeze()
 
 
-def fresh(*shape: int) -> jax.Array:
-    """An array that nothing else holds."""
-    return numbers(*shape)
-
-
 def failing(x: Any) -> Any:
     """A function that fails."""
     raise ArithmeticError("on purpose")
@@ -105,7 +100,7 @@ USES: dict[str, Callable[[jax.Array], Any]] = {
 @pytest.mark.parametrize("name", USES)
 def test_arrays_are_released(name: str) -> None:
     for _ in range(2):
-        x = fresh(4, 3)
+        x = numbers(4, 3)
         result = USES[name](x)
         alive = [weakref.ref(x)]
         for leaf in jax.tree.leaves(result):
@@ -119,7 +114,7 @@ def test_arrays_are_released(name: str) -> None:
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x,)], ids=["bare", "in a tuple"])
 @pytest.mark.parametrize("shape", [(2,), (1,), ()], ids=str)
 def test_arrays_in_static_fields_are_released(wrap: Any, shape: tuple[int, ...]) -> None:
-    static = fresh(*shape)
+    static = numbers(*shape)
     alive = weakref.ref(static)
     function = auto_vmap(node=1)(lambda node: node.value.sum())
     equal(function(Node(jnp.ones((4, 3)), wrap(static))), [3.0] * 4)
@@ -285,7 +280,7 @@ def test_sixteen_threads_over_one_small_cache() -> None:
 def test_checking_leaks_is_clean(name: str) -> None:
     with jax.checking_leaks():
         for _ in range(2):
-            x = fresh(4, 3)
+            x = numbers(4, 3)
             USES[name](x)
             if name != "planned":
                 jax.jit(USES[name])(x)

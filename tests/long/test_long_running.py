@@ -11,7 +11,7 @@ import pytest
 
 from autovmap._bind import PLANS
 from compose.scripts import finish, start
-from conftest import PROFILE
+from conftest import PATIENCE, PROFILE
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +46,7 @@ def faults(measures: list[dict[str, int]]) -> set[str]:
 
 
 def test_a_hundred_thousand_calls_leave_nothing() -> None:
-    how, timeout = ("real", 4 * 3600) if PROFILE == "deep" else ("traced", 1800)
+    how, timeout = ("real", 4 * 3600) if PROFILE == "deep" else ("traced", PATIENCE)
     measures = measured(CALLS[PROFILE], how, "honest", timeout)
     assert all(measure["referred"] > CALLS[PROFILE] / 10 for measure in measures)
     assert not faults(measures)
