@@ -2,17 +2,17 @@
 
 from importlib import metadata as _metadata
 
-from autovmap._api import AutoVmapped as AutoVmapped
-from autovmap._bound import BoundAutoVmapped as BoundAutoVmapped
-from autovmap._declare import auto_vmap as auto_vmap
-from autovmap._declare import infer_ranks as infer_ranks
-from autovmap._explain.plan import Plan as Plan
-from autovmap._jit import BoundJitted as BoundJitted
-from autovmap._jit import Jitted as Jitted
-from autovmap._kept import BucketStats as BucketStats
-from autovmap._named import NamedVmapped as NamedVmapped
-from autovmap._named import named_vmap as named_vmap
-from autovmap._tree import like as like
+from autovmap._bind.trees import like as like
+from autovmap._decorate import auto_vmap as auto_vmap
+from autovmap._decorate import infer_ranks as infer_ranks
+from autovmap._function.bound import BoundAutoVmapped as BoundAutoVmapped
+from autovmap._function.decorated import AutoVmapped as AutoVmapped
+from autovmap._named.decorated import NamedVmapped as NamedVmapped
+from autovmap._named.decorated import named_vmap as named_vmap
+from autovmap._show.plan import Plan as Plan
+from autovmap._ways.jit import BoundJitted as BoundJitted
+from autovmap._ways.jit import Jitted as Jitted
+from autovmap._ways.program import BucketStats as BucketStats
 from autovmap.errors import AutoVmapError as AutoVmapError
 from autovmap.errors import BatchShapeError as BatchShapeError
 from autovmap.errors import CoreSizeError as CoreSizeError

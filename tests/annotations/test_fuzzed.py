@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from autovmap import SpecError, infer_ranks
-from autovmap._spec.shapes import core_dims
+from autovmap._spec.annotations.shapes import core_dims
 
 SEEDS = ["n m", "*batch n", "... 3 4", "#n _ n+1", "cols=4 n", "?*shape c", "2*n {k}", ""]
 SEEDS += ["_ ... n"]

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from autovmap import Plan, auto_vmap
-from autovmap._explain.page import page
+from autovmap._show.page import page
 from conftest import PATIENCE
 from explain.gallery import GALLERY, broadcast, f32, hostile
 

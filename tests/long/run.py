@@ -24,11 +24,11 @@ import jax
 import numpy as np
 
 from autovmap import AutoVmapped
-from autovmap._bind import Layout, Style
+from autovmap._bind.binder import Layout, Style
 from autovmap._cache import BoundedCache
-from autovmap._jit import Jitted
-from autovmap._kept import Kept
 from autovmap._plan.plan import PlanData
+from autovmap._ways.jit import Jitted
+from autovmap._ways.program import Kept
 from long import calls
 
 BLOCKS = 5

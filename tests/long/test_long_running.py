@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autovmap._bind import PLANS
+from autovmap._bind.binder import PLANS
 from compose.scripts import finish, start
 from conftest import PATIENCE, PROFILE
 

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autovmap import SpecError, auto_vmap
-from autovmap._plan.chunk import covered, plan_chunks
-from autovmap._plan.fit import fitting
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.plan import make_plan
 from autovmap._spec.options import Options
+from autovmap._ways.chunk import covered, plan_chunks
+from autovmap._ways.fit import fitting
 from strategies import cases
 
 
@@ -310,7 +310,7 @@ class TestMemory:
         np.testing.assert_allclose(f.chunk(memory="64KiB").jit()(x), f(x), rtol=1e-5)
 
     def test_a_backend_that_tells_nothing(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("autovmap._sizing._temporaries", lambda compiled: None)
+        monkeypatch.setattr("autovmap._ways.chunk_size._temporaries", lambda compiled: None)
         f = auto_vmap(1)(jnp.sum).chunk(memory="1MiB")
         with pytest.warns(UserWarning, match="does not tell what a program needs, so 1024"):
             f(jnp.ones((5000, 3)))
@@ -340,8 +340,8 @@ class TestQuickest:
 
     @pytest.fixture(autouse=True)
     def small_caches(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("autovmap._sizing.CACHES", (2**12, 2**14))
-        monkeypatch.setattr("autovmap._sizing.SAMPLE", 2**16)
+        monkeypatch.setattr("autovmap._ways.chunk_size.CACHES", (2**12, 2**14))
+        monkeypatch.setattr("autovmap._ways.chunk_size.SAMPLE", 2**16)
 
     @staticmethod
     def pairs(x: Any) -> Any:
@@ -372,7 +372,7 @@ class TestQuickest:
             offered.append(sorted(timed))
             return sorted(timed)[quick]
 
-        monkeypatch.setattr("autovmap._sizing.quickest", picked)
+        monkeypatch.setattr("autovmap._ways.chunk_size.quickest", picked)
         chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
         size = chunked.tune(jnp.ones((600, 8)))
         assert size == (*offered[0][:2], 600)[quick]
@@ -381,7 +381,7 @@ class TestQuickest:
         chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
         x = jnp.ones((600, 8))
         chunked(x)
-        monkeypatch.setattr("autovmap._sizing.fitting", None)
+        monkeypatch.setattr("autovmap._ways.chunk_size.fitting", None)
         chunked(x)
         assert chunked.jit()(x).shape == (600,)
 
@@ -407,15 +407,15 @@ class TestQuickest:
         jax.effects_barrier()
         assert len(seen) == 60
         assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
-        monkeypatch.setattr("autovmap._sizing.fitting", None)  # decided, and not once more
+        monkeypatch.setattr("autovmap._ways.chunk_size.fitting", None)  # decided, and not once more
         jax.block_until_ready(chunked(jnp.ones((60, 8))))
 
     def test_what_stays_in_the_caches_is_not_timed(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("autovmap._sizing.CACHES", (2**22, 2**25))
+        monkeypatch.setattr("autovmap._ways.chunk_size.CACHES", (2**22, 2**25))
         chunked = auto_vmap(x=1)(self.pairs).chunk("auto")
         assert chunked.tune(jnp.ones((60, 8))) == 60
         assert "quickest" not in chunked.plan(jnp.ones((60, 8))).steps[0]
-        monkeypatch.setattr("autovmap._sizing.fitting", None)  # decided, and not once more
+        monkeypatch.setattr("autovmap._ways.chunk_size.fitting", None)  # decided, and not once more
         jax.block_until_ready(chunked(jnp.ones((60, 8))))
 
 

@@ -1,4 +1,4 @@
-"""`autovmap._explain.table`: a plan as a short table."""
+"""`autovmap._show.table`: a plan as a short table."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""`autovmap._tree`: a declaration against an argument."""
+"""`autovmap._bind.trees`: a declaration against an argument."""
 
 from typing import Any, NamedTuple
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from autovmap import SpecError, like
+from autovmap._bind.trees import flatten, match, one_level
 from autovmap._spec.ranks import UNMAPPED, Core, plain, read_rank
-from autovmap._tree import flatten, match, one_level
 
 
 class Pair(NamedTuple):

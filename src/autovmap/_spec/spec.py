@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
-from autovmap._spec.annotations import unread_parameters
+from autovmap._spec.annotations.reader import unread_parameters
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.gufunc import Gufunc
 from autovmap._spec.near import did_you_mean
@@ -20,7 +20,7 @@ from autovmap._spec.ranks import (
     is_mapped,
     read_rank,
 )
-from autovmap._spec.ways import PLAIN, Ways, checked_ways
+from autovmap._ways.options import PLAIN, Ways, checked_ways
 from autovmap.errors import SpecError
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY

@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, cast
 
-from autovmap._api import AutoVmapped
-from autovmap._callable import is_method
-from autovmap._declare import decorated
-from autovmap._kind import shown
+from autovmap._bind.kinds import shown
+from autovmap._decorate import decorated
+from autovmap._function.decorated import AutoVmapped
+from autovmap._function.identity import is_method
 from autovmap._spec.gufunc import read_gufunc
 from autovmap._spec.ranks import UNMAPPED, ByValue, Core, Tree
 from autovmap._spec.spec import Declaration

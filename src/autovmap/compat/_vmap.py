@@ -5,13 +5,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from autovmap._api import AutoVmapped
-from autovmap._kind import shown
+from autovmap._bind.kinds import shown
+from autovmap._bind.trees import one_level
+from autovmap._function.decorated import AutoVmapped
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
 from autovmap._spec.spec import Declaration
-from autovmap._spec.ways import Chunk, Ways
-from autovmap._tree import one_level
+from autovmap._ways.options import Chunk, Ways
 from autovmap.errors import SpecError
 
 SIGNATURE = inspect.Signature(

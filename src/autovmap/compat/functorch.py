@@ -9,7 +9,7 @@ Notes:
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from autovmap._spec.ways import read_chunk
+from autovmap._ways.options import read_chunk
 from autovmap.compat._vmap import KEYS_COUNTED, one_axis
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,0 +1,471 @@
+"""From a call's arguments to its plan: which values are ranked, their leaves, what was cached.
+
+Two things are cached, each once for the many calls that share it: a *style* for a way of calling
+(so many positional arguments, these keywords), under it a *layout* for a structure of the ranked
+values, and under that a plan for the leaves' shapes. None of them holds an array: all that is
+kept of a call is structure, shapes and dtypes.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import jax
+
+from autovmap._bind.expected import expects_no_array, refuse_arrays
+from autovmap._bind.kinds import Kind, kind_of
+from autovmap._bind.leaves import (
+    as_array,
+    facts,
+    planned_leaf,
+    refuse_short_ref,
+    refuse_structs,
+    to_jax,
+)
+from autovmap._bind.trees import Match, array_leaves, is_storable, match, refuse_unsortable
+from autovmap._cache import BoundedCache
+from autovmap._plan.core import core_sizes, drop_optional
+from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
+from autovmap._plan.outer import outer
+from autovmap._plan.plan import PlanData, make_plan
+from autovmap._run.nest import squeeze
+from autovmap._spec.near import did_you_mean
+from autovmap._spec.ranks import (
+    UNMAPPED,
+    ByValue,
+    OneBatch,
+    Position,
+    Rank,
+    Tree,
+    Undeclared,
+    is_mapped,
+    is_matched,
+    undeclared_position,
+)
+from autovmap._spec.spec import (
+    KEYWORD_ONLY,
+    POSITIONAL_ONLY,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Spec,
+)
+from autovmap.errors import SpecError
+
+ARRAY, NUMPY, CONVERTIBLE = Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE
+BARE = (NUMPY, Kind.INT, Kind.NUMBER)
+"""Kinds beside JAX arrays that are leaves for sure."""
+FLOAT = (Kind.NUMBER, *facts(0.0))
+"""What a plan depends on in a Python float: the same for each."""
+
+STYLES, LAYOUTS, PLANS = 128, 256, 1024
+"""How many of each are kept for a function."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where the leaves of one structure lie, and what is declared of each."""
+
+    paths: tuple[str, ...]
+    ranks: tuple[Rank, ...]
+    positions: tuple[int, ...]
+    whole: tuple[bool, ...]
+    groups: tuple[int | None, ...]
+    ranked: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Planned:
+    """A plan, which of the call's leaves its rows are, and its nest of vmaps once it has run."""
+
+    plan: PlanData
+    places: tuple[int, ...]
+    nest: Any = None
+    direct: Any = None
+    """The nest of calls in which each leaf is a whole positional argument; False: there is none."""
+    converts: bool = True
+    """Whether a leaf may have to be made a JAX array at each call."""
+    order: tuple[int, ...] | None = None
+    """Where the rows stand among the arguments, if each of them is a whole positional one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One value of a call: its place among the arguments, and what is declared of it."""
+
+    place: int | str
+    path: str
+    parameter: str
+    rank: Tree
+    positions: Tree
+
+    def value(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The value itself, among the arguments of a call."""
+        return args[self.place] if isinstance(self.place, int) else kwargs[self.place]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Style:
+    """What follows from the number of positional arguments and the names of the keywords."""
+
+    slots: tuple[Slot, ...]
+    default_args: tuple[Any, ...]
+    default_kwargs: Mapping[str, Any]
+    checked: tuple[Slot, ...] = ()  # not mapped, and annotated as what is no array
+    plain: bool = True
+    """Whether the arguments may be looked up as they are: none is checked, added or converted,
+    and those with a rank are positional."""
+    places: tuple[int, ...] = ()
+    """Where the ranked arguments stand, if all of them are positional."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: its arguments, the leaves of the ranked ones, and the plan."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    slots: tuple[Slot, ...]
+    leaves: list[Any]
+    treedef: Any
+    planned: Planned
+
+    def arrays(self) -> list[Any]:
+        """The plan's leaves, with NumPy arrays and the like as JAX arrays."""
+        return [to_jax(self.leaves[i]) for i in self.planned.places]
+
+    def arguments(self, rows: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The function's arguments, with other values in place of the plan's leaves."""
+        leaves = rows
+        if len(rows) != len(self.leaves):
+            leaves = list(self.leaves)
+            for i, value in zip(self.planned.places, rows, strict=True):
+                leaves[i] = value
+        args, kwargs = list(self.args), dict(self.kwargs)
+        for slot, value in zip(self.slots, jax.tree.unflatten(self.treedef, leaves), strict=True):
+            if isinstance(slot.place, int):
+                args[slot.place] = value
+            else:
+                kwargs[slot.place] = value
+        return args, kwargs
+
+
+class Binder:
+    """Binds calls of one function under one spec."""
+
+    def __init__(self, spec: Spec, signature: inspect.Signature, class_first: bool = False) -> None:
+        """`class_first` says that the first argument of each call must be a class."""
+        self._class_first = class_first
+        self._spec = spec
+        self._signature = signature
+        self._styles: BoundedCache[Style] = BoundedCache(STYLES)
+        self._layouts: BoundedCache[Layout] = BoundedCache(LAYOUTS)
+        self._plans: BoundedCache[Planned] = BoundedCache(PLANS)
+        self._bare_plans: BoundedCache[Planned] = BoundedCache(PLANS)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, run: bool = True) -> Call:
+        """Plan a call; with `run=False` shapes will do, and nothing is looked up or kept.
+
+        Raises:
+            TypeError: the arguments do not fit the function's parameters.
+            AutoVmapError: the arguments do not fit the declaration.
+        """
+        if self._class_first and not (args and isinstance(args[0], type)):
+            raise SpecError(_no_class(self._spec.function))
+        style = self._style(args, kwargs)
+        for slot in style.checked:
+            refuse_arrays(slot.value(args, kwargs), slot.rank, slot.path, self._spec.function)
+        args += style.default_args
+        if style.default_kwargs:
+            kwargs = {**kwargs, **style.default_kwargs}
+        if self._spec.numpy_calls:
+            args, kwargs = _as_arrays(style.slots, args, kwargs)
+        values = [
+            args[slot.place] if isinstance(slot.place, int) else kwargs[slot.place]
+            for slot in style.slots
+        ]
+        try:
+            leaves, treedef = jax.tree.flatten(values)
+        except ValueError as error:
+            by_path = {slot.path: value for slot, value in zip(style.slots, values, strict=True)}
+            refuse_unsortable(by_path, self._spec.function, error)
+            raise
+        structure = (style, treedef)
+        layout = self._layouts.get(structure)
+        if layout is None:
+            layout = self._layout(style, values)
+            if is_storable(treedef):
+                self._layouts.put(structure, layout)
+        key = (layout, *[facts(leaves[i]) for i in layout.ranked])
+        planned = self._plans.get(key) if run else None
+        if planned is None:
+            planned = self._plan(layout, leaves, run)
+            if run:
+                self._plans.put(key, planned)
+        if run and style.plain and len(leaves) == len(values):
+            self._keep_bare(style, values, planned)
+        return Call(args, kwargs, style.slots, leaves, treedef, planned)
+
+    def known(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Planned, list[Any]] | None:
+        """The plan and leaves of a call like one before whose ranked arguments are no trees.
+
+        Nothing is flattened for it: the way of calling, shapes and dtypes are all that matters.
+        """
+        style = self._styles.find((len(args), *kwargs))
+        if style is None or not style.plain:
+            return None
+        key: list[Any] = [style]
+        values: list[Any] = []
+        for place in style.places:
+            value = args[place]
+            values.append(value)
+            cls = type(value)
+            if kind_of(cls) is ARRAY:
+                aval = value.aval  # its slots are quicker than the array's own properties
+                key += (aval.shape, aval.dtype)
+            elif cls is float:
+                key += FLOAT
+            elif (found := bare_facts(value, cls)) is not None:
+                key += found
+            else:
+                return None
+        planned = self._bare_plans.find(tuple(key))
+        if planned is None:
+            return None
+        if planned.plan.promotion is not None and may_promote() != "allow":
+            return None
+        return planned, values
+
+    def _keep_bare(self, style: Style, values: Sequence[Any], planned: Planned) -> None:
+        """Keep a plan for `known`, if no ranked argument is a tree."""
+        key: list[Any] = [style]
+        for value in values:
+            cls = type(value)
+            if kind_of(cls) is ARRAY:
+                key += (value.shape, value.dtype)
+            elif (found := bare_facts(value, cls)) is not None:
+                key += found
+            else:
+                return
+        converts = any(kind_of(type(value)) is NUMPY for value in values)
+        if planned.places == tuple(range(len(values))):
+            found = Planned(planned.plan, planned.places, converts=converts, order=style.places)
+            self._bare_plans.put(tuple(key), found)
+
+    def unranked(self, call: Call) -> Iterator[tuple[str, Any]]:
+        """The array leaves of the arguments without a rank, by path: to explain an error."""
+        taken = {slot.place for slot in call.slots}
+        for slot in argument_slots(self._spec, len(call.args), list(call.kwargs)):
+            if slot.place not in taken:
+                yield from array_leaves(slot.value(call.args, call.kwargs), slot.path)
+
+    def _style(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Style:
+        way = (len(args), *kwargs)
+        style = self._styles.get(way)
+        if style is None:
+            style = _style(self._spec, self._signature, args, kwargs, self._class_first)
+            self._styles.put(way, style)
+        return style
+
+    def _layout(self, style: Style, values: Sequence[Any]) -> Layout:
+        function = f"{self._spec.function}()"
+        found: list[Match] = []
+        positions: list[int | None] = []
+        groups: list[int | None] = []
+        for value, slot in zip(values, style.slots, strict=True):
+            found += match(slot.rank, value, slot.path, function)
+            where = f"{function}: in_axes"
+            at = match(slot.positions, value, slot.path, where)
+            for (_, rank, _), (path, tree, _) in zip(found[len(positions) :], at, strict=True):
+                if isinstance(tree, Undeclared) and rank != UNMAPPED:
+                    raise SpecError(undeclared_position(path, tree, where))
+            groups += [self._spec.extent.group_of(slot.parameter)] * len(at)
+            positions += [tree.index if isinstance(tree, Position) else None for _, tree, _ in at]
+        ranks = tuple(cast("Rank", tree) for _, tree, _ in found)
+        both = zip(ranks, positions, strict=True)
+        return Layout(
+            paths=tuple(path for path, _, _ in found),
+            ranks=ranks,
+            positions=tuple(position or 0 for position in positions),
+            whole=tuple(whole for _, _, whole in found),
+            groups=tuple(groups),
+            ranked=tuple(
+                i for i, (rank, at) in enumerate(both) if rank != UNMAPPED and at is not None
+            ),
+        )
+
+    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
+        """Plan anew. Every leaf under a rank is looked at, so that a bad one is named here."""
+        function, signature = self._spec.function, self._spec.signature
+        places: list[int] = []
+        rows: list[Leaf] = []
+        for i in layout.ranked:
+            if run:
+                refuse_structs(leaves[i], layout.paths[i], function)
+            leaf = planned_leaf(
+                leaves[i], layout.ranks[i], layout.paths[i], layout.whole[i], function
+            )
+            if leaf is not None:
+                places.append(i)
+                rows.append(leaf)
+        rows, dropped = drop_optional(rows)
+        for j, i in enumerate(places):
+            one = isinstance(layout.ranks[i], OneBatch)
+            at = rows[j].position if one else layout.positions[i]
+            hint = f"\n{key_hint(rows[j])}" if looks_like_raw_key(rows[j]) else ""
+            rows[j] = checked_leaf(rows[j], at, function, hint)
+        sizes = core_sizes(rows, dropped, function, signature)
+        extent = self._spec.extent
+        if extent.groups:
+            groups = [layout.groups[i] for i in places]
+            rows = outer(rows, groups, len(extent.groups), function)
+        plan = make_plan(function, rows, self._spec.options, extent, sizes)
+        for i, leaf in zip(places, rows, strict=True):
+            refuse_short_ref(leaves[i], leaf, plan.batch_shape, function)
+        return Planned(plan, tuple(places))
+
+
+def direct_arguments(
+    planned: Planned, args: Sequence[Any], leaves: Sequence[Any]
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Positional arguments and leaves, both with sizes of 1 squeezed and as JAX arrays."""
+    if not planned.converts and not planned.plan.squeezed:
+        return args, leaves
+    leaves = squeeze(planned.plan, [to_jax(leaf) for leaf in leaves])
+    given = list(args)
+    for place, leaf in zip(planned.order or (), leaves, strict=True):
+        given[place] = leaf
+    return given, leaves
+
+
+def may_promote() -> str:
+    """What `jax_numpy_rank_promotion` says of broadcasting: "allow", "warn" or "raise"."""
+    return cast("Any", jax.config).jax_numpy_rank_promotion
+
+
+def bare_facts(value: Any, cls: type) -> tuple[Any, ...] | None:
+    """What a plan depends on in a value that is a leaf for sure, and no JAX array; else None."""
+    kind = kind_of(cls)
+    if kind in BARE:
+        return (kind, *facts(value))
+    if kind is CONVERTIBLE and hasattr(cls, "aval"):  # a tracer, whose own attributes are slow
+        aval = jax.typeof(value)
+        return (kind, aval.shape, aval.dtype)
+    return None
+
+
+def _as_arrays(
+    slots: Sequence[Slot], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments, with numbers and lists of scalars under a rank as arrays."""
+    made = {slot.place: as_array(slot.value(args, kwargs)) for slot in slots}
+    return (
+        tuple(made.get(i, value) for i, value in enumerate(args)),
+        {name: made.get(name, value) for name, value in kwargs.items()},
+    )
+
+
+def _style(
+    spec: Spec,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    class_first: bool,
+) -> Style:
+    """Bind once for all calls of this style, as the same arguments always find the same places."""
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{spec.function}() {_unexpected(signature, kwargs) or error}") from None
+    _check_operands(spec, len(args))
+    default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
+    order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
+    count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
+    found = [slot for slot in argument_slots(spec, count, keywords) if is_matched(slot.rank)]
+    found.sort(key=lambda slot: order[slot.parameter])
+    given = argument_slots(spec, len(args), list(kwargs))
+    checked = tuple(slot for slot in given if expects_no_array(slot.rank))
+    plain = not (checked or default_args or default_kwargs or spec.numpy_calls or class_first)
+    places = tuple(slot.place for slot in found if isinstance(slot.place, int))
+    plain = plain and len(places) == len(found)
+    return Style(tuple(found), default_args, default_kwargs, checked, plain, places)
+
+
+def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """The first keyword that is no parameter: Python names it before what is missing for it."""
+    parameters = signature.parameters
+    if any(p.kind is VAR_KEYWORD for p in parameters.values()):
+        return ""
+    unknown = next((name for name in kwargs if name not in parameters), None)
+    if unknown is None:
+        return ""
+    slip = did_you_mean(unknown, parameters)
+    return f"got an unexpected keyword argument {unknown!r}{slip}"
+
+
+def _check_operands(spec: Spec, count: int) -> None:
+    """Refuse more or fewer values for `*args` than the signature has operands for it."""
+    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    last = positional[-1] if positional else None
+    if spec.signature is None or last is None or not isinstance(last.rank, ByValue):
+        return
+    first = len(positional) - 1
+    children = last.rank.children
+    fewest = first + max(i for i, child in enumerate(children, 1) if is_mapped(child))
+    if not fewest <= count <= first + len(children):
+        raise SpecError(
+            f"{spec.function}(): wrong number of positional arguments: expected {fewest}, got "
+            f"{count} (signature {spec.signature})"
+        )
+
+
+def argument_slots(spec: Spec, count: int, keywords: Sequence[str]) -> Iterator[Slot]:
+    """The values of a call, by position and by keyword."""
+    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    for i in range(count):
+        parameter = positional[min(i, len(positional) - 1)]
+        path, at = parameter.name, 0
+        if parameter.kind is VAR_POSITIONAL:
+            at = i - len(positional) + 1
+            path = f"{path}[{at}]"
+        yield Slot(i, path, parameter.name, parameter.rank_of(at), parameter.positions_of(at))
+    for name in keywords:
+        parameter = spec.parameter(name)
+        assert parameter is not None, "bound above"
+        path = f"{parameter.name}[{name!r}]" if parameter.kind is VAR_KEYWORD else name
+        rank, positions = parameter.rank_of(name), parameter.positions_of(name)
+        yield Slot(name, path, parameter.name, rank, positions)
+
+
+def _defaults(
+    spec: Spec, signature: inspect.Signature, given: int, kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The defaults of ranked parameters that this style leaves out, to be passed explicitly.
+
+    Unranked ones stay out of the call, as the function may tell a default from a value given (a
+    jitted function does). By position only those are passed that can't be passed by keyword.
+    """
+    args: list[Any] = []
+    kept = 0
+    keywords: dict[str, Any] = {}
+    for i, parameter in enumerate(spec.parameters):
+        default = signature.parameters[parameter.name].default
+        left_out = default is not inspect.Parameter.empty and parameter.name not in kwargs
+        ranked = is_mapped(parameter.rank) and default is not None and not spec.numpy_calls
+        if parameter.kind is POSITIONAL_ONLY:
+            if i >= given and left_out:
+                args.append(default)
+                kept = len(args) if ranked else kept
+        elif left_out and ranked and (i >= given or parameter.kind is KEYWORD_ONLY):
+            keywords[parameter.name] = default
+    return tuple(args[:kept]), keywords
+
+
+def _no_class(function: str) -> str:
+    return (
+        f"{function}(): its first argument is no class. Below @classmethod, Python 3.13 and later "
+        f"give the class to a call alone, not to .plan, .batch and the like: put @auto_vmap above "
+        f"@classmethod"
+    )

@@ -1,0 +1,3 @@
+"""The command line: `python -m autovmap`."""
+
+from autovmap._cli.commands import main as main

@@ -1,0 +1,293 @@
+"""`auto_vmap`: from what a user wrote, and a callable of any kind, to the decorated object."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+import jax
+
+from autovmap._bind.kinds import shown
+from autovmap._function.bound import BoundAutoVmapped
+from autovmap._function.decorated import (
+    AutoVmapped,
+    AutoVmappedClassMethod,
+    AutoVmappedStaticMethod,
+)
+from autovmap._function.identity import shown_name
+from autovmap._spec.options import DEFAULTS
+from autovmap._spec.spec import Declaration
+from autovmap.errors import SpecError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorator(Protocol):
+    """What `auto_vmap(...)` returns."""
+
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: "staticmethod[P, R]", /
+    ) -> AutoVmappedStaticMethod[P, R]: ...
+    @overload
+    def __call__(self, function: "classmethod[Any, P, R]", /) -> AutoVmappedClassMethod[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> AutoVmapped[P, R]: ...
+
+
+_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
+
+
+@overload
+def auto_vmap(  # pyright: ignore[reportOverlappingOverload]
+    function: "staticmethod[P, R]", /
+) -> AutoVmappedStaticMethod[P, R]: ...
+@overload
+def auto_vmap(function: "classmethod[Any, P, R]", /) -> AutoVmappedClassMethod[P, R]: ...
+@overload
+def auto_vmap(function: Callable[P, R], /) -> AutoVmapped[P, R]: ...
+@overload
+def auto_vmap(
+    *by_position: Any,
+    ranks: Mapping[str, Any] | None = None,
+    in_axes: Any = ...,
+    out_axes: Any = ...,
+    axis_name: Any = ...,
+    spmd_axis_name: Any = ...,
+    randomness: Literal["same", "different", "error"] = ...,
+    strict: bool = ...,
+    stretch_outputs: bool = ...,
+    **by_name: Any,
+) -> Decorator: ...
+def auto_vmap(
+    *by_position: Any,
+    ranks: Mapping[str, Any] | None = None,
+    in_axes: Any = _UNSET,
+    out_axes: Any = _UNSET,
+    axis_name: Any = _UNSET,
+    spmd_axis_name: Any = _UNSET,
+    randomness: Literal["same", "different", "error"] = _UNSET,
+    strict: bool = _UNSET,
+    stretch_outputs: bool = _UNSET,
+    **by_name: Any,
+) -> Any:
+    """Let a function that is written for one example take any broadcastable batch of them.
+
+    The dims of an argument beyond its base rank are batch dims. Batch shapes broadcast as NumPy's
+    do: aligned on the right, sizes of 1 and missing dims stretch. The function is wrapped in one
+    `jax.vmap` for each batch axis, the leftmost outermost; an argument is mapped only where it
+    has a dim other than 1, so nothing is copied and work that depends on one argument alone is
+    done once for each of that argument's own examples.
+
+    >>> import jax.numpy as jnp
+    >>> @auto_vmap(s=0, v=1, m=2)
+    ... def foo(s, v, m):
+    ...     return v @ m @ v + s * v.size
+    >>> foo(2.0, jnp.ones(3), jnp.ones((3, 3)))
+    Array(15., dtype=float32)
+    >>> foo(2.0, jnp.ones((7, 1, 3)), jnp.ones((7, 5, 3, 3))).shape
+    (7, 5)
+
+    A base rank is an int, None (not mapped, as a parameter that is not named), `"key"` (a PRNG
+    key, typed or raw), or a pytree prefix of the argument with these at its leaves. A dict ranks
+    a mapping by key, and a dataclass, NamedTuple or module by field:
+
+    >>> @auto_vmap(state={"position": 1, "mass": 0})
+    ... def momentum(state, scale=1.0):
+    ...     return scale * state["mass"] * state["position"]
+    >>> momentum({"mass": jnp.ones(4), "position": jnp.ones((5, 1, 3))}).shape
+    (5, 4, 3)
+
+    Without any rank, or after a leading `...`, ranks are read from the annotations, at the first
+    call: jaxtyping's, and NumPy's shape-typed arrays.
+
+    >>> import numpy as np
+    >>> @auto_vmap
+    ... def norm(x: np.ndarray[tuple[int], np.dtype[np.float64]], scale: float = 1.0):
+    ...     return scale * jnp.sqrt(x @ x)
+    >>> norm(np.ones((5, 4))).shape
+    (5,)
+
+    Options that are not given are `in_axes=0`, `out_axes=0`, `axis_name=None`,
+    `spmd_axis_name=None`, `randomness="same"`, `strict=False` and `stretch_outputs=True`.
+
+    Args:
+        by_position: base ranks in the order of the parameters; in a class body `self` is left out.
+            A leading `...` reads those of the others from the annotations. Alone, the function.
+        ranks: base ranks by name, where a parameter bears an option's name.
+        in_axes: where the block of batch dims sits in an argument: `k` for after `k` core dims,
+            `-k` for before the last `k - 1`. An int, a dict by parameter name, or a tuple by
+            position; each entry may be a pytree prefix.
+        out_axes: the same for the result: an int or a pytree prefix of it.
+        axis_name: names of the last batch axes, for collectives and messages: one, or a tuple.
+        spmd_axis_name: as in `jax.vmap`, for the last batch axes.
+        randomness: what one key means to many examples: "same" draw for all, a "different" one
+            for each (the example's index is folded in), or an "error".
+        strict: whether batch shapes must be equal or absent, so that nothing stretches.
+        stretch_outputs: whether an output is broadcast along axes that it does not depend on; if
+            not, it has size 1 there.
+        by_name: base ranks by parameter name.
+
+    Returns:
+        A decorator. The decorated function keeps its name, signature, docstring and types. Every
+        array of its result has the batch shape in front: see `AutoVmapped`.
+
+    Raises:
+        SpecError: the declaration is malformed or does not fit the function; raised when
+            decorating. In a call: an argument has not the structure or type that it asks for.
+        RankError: in a call, an array has fewer dims than its base rank.
+        BatchShapeError: in a call, batch shapes do not broadcast.
+        CoreSizeError: in a call, a core dim has another size than a signature or annotation says.
+    """
+    given = {
+        "in_axes": in_axes,
+        "out_axes": out_axes,
+        "axis_name": axis_name,
+        "spmd_axis_name": spmd_axis_name,
+        "randomness": randomness,
+        "strict": strict,
+        "stretch_outputs": stretch_outputs,
+    }
+    assert given.keys() == DEFAULTS.keys()
+    named = by_name | {name: value for name, value in given.items() if value is not _UNSET}
+    if _is_bare(by_position, named, ranks):
+        return decorated(by_position[0], Declaration(annotated=True))
+    _refuse_function_among_ranks(by_position, named, ranks)
+    annotated = not by_position and not by_name and not ranks
+    if by_position and by_position[0] is Ellipsis:
+        by_position, annotated = by_position[1:], True
+    declared = Declaration(by_position, named, ranks, annotated=annotated)
+
+    def decorate(function: Any, /) -> Any:
+        return decorated(function, declared)
+
+    return cast("Decorator", decorate)
+
+
+def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any) -> bool:
+    """Whether it is `@auto_vmap` alone: what is given is the function itself."""
+    if len(by_position) != 1 or named or ranks is not None:
+        return False
+    only = by_position[0]
+    return callable(only) or isinstance(only, (staticmethod, classmethod))
+
+
+def _refuse_function_among_ranks(
+    by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any
+) -> None:
+    """A function in front of its ranks, as `jax.vmap` is called, would be taken for a rank."""
+    if not by_position:
+        return
+    first = by_position[0]
+    if not isinstance(first, (staticmethod, classmethod)) and (
+        not callable(first) or _is_node(first)
+    ):
+        return
+    said = [repr(rank) for rank in by_position[1:]]
+    said += [f"{name}={value!r}" for name, value in named.items()]
+    said += [] if ranks is None else [f"ranks={ranks!r}"]
+    name, rest = shown_name(first), ", ".join(said)
+    raise SpecError(
+        f"auto_vmap({name}, {rest}): the ranks come first, then the function; write "
+        f"auto_vmap({rest})({name})"
+    )
+
+
+def infer_ranks(function: Callable[..., Any]) -> dict[str, Any]:
+    """The base ranks that a function's annotations say, as `f.ranks` gives them.
+
+    >>> import numpy as np
+    >>> Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
+    >>> Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    >>> def apply(matrix: Matrix, vector: Vector, steps: int = 1):
+    ...     return matrix @ vector
+    >>> infer_ranks(apply)
+    {'matrix': 2, 'vector': 1}
+
+    Args:
+        function: a plain function, or a decorated one, whose ranks are what it was told.
+
+    Raises:
+        SpecError: no parameter is annotated, an annotation does not resolve, or it leaves the
+            number of dims open.
+    """
+    known = isinstance(function, (AutoVmapped, BoundAutoVmapped))
+    decorated_function: Any = function if known else auto_vmap(function)
+    return decorated_function.ranks
+
+
+def decorated(
+    function: Any, declared: Declaration, cls: type[AutoVmapped[..., Any]] = AutoVmapped
+) -> Any:
+    """The decorated object, of this kind, for a callable of any kind."""
+    if isinstance(function, staticmethod):
+        return AutoVmappedStaticMethod(_checked(_inner(function), declared, cls, skip_first=False))
+    if isinstance(function, classmethod):
+        return AutoVmappedClassMethod(_checked(_inner(function), declared, cls, skip_first=True))
+    if inspect.ismethod(function) and _is_node(function.__self__):
+        method = _checked(function.__func__, declared, cls, skip_first=True)
+        return BoundAutoVmapped(method, function.__self__)
+    if callable(function) and _is_node(function) and not isinstance(function, type):
+        return _of_module(function, declared, cls)
+    return _checked(function, declared, cls)
+
+
+def _is_node(value: Any) -> bool:
+    """Whether JAX takes a value for a pytree with something in it to trace."""
+    return not jax.tree_util.all_leaves([value])
+
+
+def _of_module(
+    module: Any, declared: Declaration, cls: type[AutoVmapped[..., Any]]
+) -> BoundAutoVmapped[..., Any]:
+    """A callable pytree, as the bound form of its class's `__call__`, so that it stays a pytree."""
+    call = type(module).__call__
+    signature = _signature(module)
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    if "self" in signature.parameters:
+        itself = itself.replace(name="self_")
+    signature = signature.replace(parameters=[itself, *signature.parameters.values()])
+    named_by = module if hasattr(module, "__name__") else call
+    return BoundAutoVmapped(cls(call, declared, signature, named_by), module)
+
+
+def _inner(method: Any) -> Any:
+    """The function in a class method or static method."""
+    return method.__func__
+
+
+def _checked(
+    function: Any,
+    declared: Declaration,
+    cls: type[AutoVmapped[..., Any]],
+    skip_first: bool | None = None,
+) -> Any:
+    if not callable(function):
+        said_by = "auto_vmap" if cls is AutoVmapped else "named_vmap"
+        raise SpecError(
+            f"{said_by}(...) decorates a callable, but got {shown(function)} of type "
+            f"{type(function).__name__}; put it in front of a function"
+        )
+    for refused, kind in (
+        (inspect.iscoroutinefunction, "an async function"),
+        (inspect.isasyncgenfunction, "an async generator function"),
+        (inspect.isgeneratorfunction, "a generator function"),
+    ):
+        call = inspect.getattr_static(type(function), "__call__", None)
+        if refused(function) or refused(call):
+            raise SpecError(
+                f"{shown_name(function)}() is {kind}, whose body does not run when it is called; "
+                f"decorate a plain function that returns its values"
+            )
+    return cls(function, declared, _signature(function), skip_first=skip_first)
+
+
+def _signature(function: Any) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        name = getattr(function, "__name__", repr(function))
+        raise SpecError(
+            f"{name} has no signature that Python can read, so ranks find no parameters; wrap it "
+            f"in a function of your own, as in lambda x: {name}(x)"
+        ) from error

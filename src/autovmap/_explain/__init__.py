@@ -1,1 +1,0 @@
-"""Saying it: plans become words. Runs nothing."""

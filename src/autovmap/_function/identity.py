@@ -1,0 +1,100 @@
+"""What there is to know of a callable before it is decorated: its name, and whose method it is."""
+
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.annotations.shown import true_annotations
+from autovmap._spec.spec import Spec
+
+
+def adopt(decorated: Any, function: Any) -> None:
+    """Give a decorated object the function's name, docstring, annotations and attributes."""
+    functools.update_wrapper(decorated, function, updated=())
+    taken = dir(type(decorated))
+    for name, value in getattr(function, "__dict__", {}).items():
+        if name not in taken and not name.startswith("_"):
+            setattr(decorated, name, value)
+    module = scope_of(function).module
+    if module:
+        decorated.__globals__ = module  # as functions have them: `jaxtyped` resolves names there
+    inner = unwrap_partial(function)
+    for name in ("__name__", "__qualname__"):
+        if name not in vars(decorated):
+            setattr(decorated, name, getattr(inner, name, type(inner).__name__))
+
+
+def show_annotations(
+    decorated: Any, told: Spec, signature: inspect.Signature, function: Any
+) -> None:
+    """Give a decorated object annotations that are true of it; `__wrapped__` keeps its own."""
+    found = true_annotations(told, signature, scope_of(function))
+    if not found:
+        return
+    decorated.__annotations__ = {**getattr(decorated, "__annotations__", {}), **found}
+    parameters = [
+        parameter.replace(annotation=found.get(name, parameter.annotation))
+        for name, parameter in signature.parameters.items()
+    ]
+    returned = found.get("return", signature.return_annotation)
+    decorated.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)
+
+
+def unwrap_partial(function: Any) -> Any:
+    """The function inside `functools.partial`s."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    return function
+
+
+def shown_name(function: Any) -> str:
+    """A function's name as messages show it: a method's with its class."""
+    function = unwrap_partial(function)
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return (name or type(function).__name__).rsplit("<locals>.", 1)[-1]
+
+
+def is_method(function: Any, signature: inspect.Signature) -> bool:
+    """Whether a function stands in a class body and its first parameter is the object.
+
+    Under a `staticmethod` it stands there without one, and no decorator below can see that; so
+    the parameter's name decides, and `__set_name__` mends an unusual one.
+    """
+    *outer, _ = getattr(function, "__qualname__", "").split(".") or [""]
+    first = next(iter(signature.parameters), "")
+    return bool(outer) and outer[-1] != "<locals>" and first in ("self", "cls", "mcs")
+
+
+def takes_first(signature: inspect.Signature) -> bool:
+    """Whether the first parameter is one that an object can be bound to alone."""
+    first = next(iter(signature.parameters.values()), None)
+    return first is not None and first.kind is not inspect.Parameter.VAR_POSITIONAL
+
+
+def by_name(decorated: Any) -> Any:
+    """What stands under a decorated object's name in its module."""
+    found: Any = sys.modules.get(decorated.__module__)
+    for name in decorated.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+@dataclass(frozen=True)
+class BoundTransform:
+    """A transformation of functions, for a method: it gets the method as bound to its object."""
+
+    transform: Callable[[Any], Any]
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The transformed method, of the object and the other arguments."""
+
+        @functools.wraps(function)
+        def transformed(itself: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return self.transform(types.MethodType(function, itself))(*args, **kwargs)
+
+        return transformed

@@ -1,0 +1,1 @@
+"""The bracket notation: `named_vmap`, from its text to its results."""

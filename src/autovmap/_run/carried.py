@@ -1,0 +1,34 @@
+"""Results that are no arrays, through `jax.jit`: strings, functions, None-like markers."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from autovmap._bind.leaves import is_array
+
+
+class Carried:
+    """A pytree node without leaves, which comes out of a compiled function as what it carries."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+jax.tree_util.register_pytree_node(
+    Carried, lambda carried: ((), carried.value), lambda value, _: value
+)
+
+
+def carried(result: Any) -> Any:
+    """A traced function's result, with what is no array where `jax.jit` lets it through.
+
+    JAX refuses a NumPy array of a dtype that it has not in its own words.
+    """
+    leaves, treedef = jax.tree.flatten(result)
+    if all(map(is_array, leaves)):
+        return result
+    kept = [x if is_array(x) or isinstance(x, np.ndarray) else Carried(x) for x in leaves]
+    return jax.tree.unflatten(treedef, kept)

@@ -1,0 +1,143 @@
+"""Why a call failed inside JAX, where JAX does not say which argument it was.
+
+Looked at only after a failure, so a call that works does not pay for it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+
+from autovmap._bind.kinds import is_traced
+from autovmap._plan.broadcast import axis_text
+from autovmap._plan.layers import is_mapped
+from autovmap._plan.leaf import Leaf, account, root
+from autovmap._plan.plan import PlanData
+from autovmap.errors import AutoVmapError, BatchShapeError
+
+Others: TypeAlias = Callable[[], Iterable[tuple[str, Any]]]
+"""The arrays in arguments without a rank, by path."""
+
+BATCHED = ("VmapTracer", "BatchTracer")
+"""What JAX calls a value that differs from example to example: no setting makes it static."""
+
+RESHARD = "jax.reshard" if hasattr(jax, "reshard") else "jax.experimental.shard.reshard"
+
+
+def diagnose(
+    error: Exception, plan: PlanData, arrays: Sequence[Any], others: Others
+) -> AutoVmapError | None:
+    """An error that names the argument at fault, or None where none can be found.
+
+    Only failures that JAX words as being about a deleted array or a sharding are looked into:
+    what the function itself raises is left as it is.
+    """
+    said = str(error).lower()
+    if isinstance(error, AutoVmapError):
+        return None
+    if "deleted" in said or "donated" in said:
+        for leaf, array in zip(plan.leaves, arrays, strict=True):
+            if _is_deleted(array):
+                return AutoVmapError(
+                    f"{plan.function}(): {account(leaf)}, has been deleted or donated; "
+                    f"pass a copy, or do not donate it"
+                )
+    if "shard" in said or "mesh" in said:
+        rows = [(leaf, _spec(x, len(leaf.shape))) for leaf, x in zip(plan.leaves, arrays)]  # noqa: B905
+        return _sharding_conflict(plan, rows) or _sharded_unmapped(plan, rows, others)
+    return None
+
+
+def hint(error: Exception, others: Others) -> str | None:
+    """What to do about a failure of JAX's that is known and not ours."""
+    said = str(error)
+    if "trace" in said.lower() and not any(batched in said for batched in BATCHED):
+        return _static_hint(others)
+    if "Resource axis" in said and "not found in mesh" in said:
+        return (
+            "On an Explicit mesh the carry of a loop must be batched as what it meets: make it "
+            "from an argument, as in x * 0 + init"
+        )
+    return None
+
+
+def _static_hint(others: Others) -> str | None:
+    """What to do where a value was needed, if numbers without a rank are traced."""
+    paths = [path for path, array in others() if array.ndim == 0 and is_traced(array)]
+    names = list(dict.fromkeys(map(root, paths)))
+    if not names:
+        return None
+    if len(names) == 1:
+        said = f"{names[0]} has no rank, and in a compiled call it is traced: the function does "
+        said += "not see its value. If it needs the value, make it static"
+    else:
+        said = f"{', '.join(names)} have no rank, and in a compiled call they are traced: the "
+        said += "function does not see their values. If it needs one, make it static"
+    number = names[0] in paths  # not a part of a tuple, say, whose annotation is another
+    annotate = f", or annotate it, as in {names[0]}: int" if number else ""
+    return f"{said}: .jit(static_argnames={names[0]!r}){annotate}"
+
+
+def _is_deleted(array: Any) -> bool:
+    try:
+        return bool(array.is_deleted())
+    except Exception:  # a number has no such method, and a tracer refuses
+        return False
+
+
+Entries: TypeAlias = tuple[Any, ...]
+
+
+def _spec(array: Any, ndim: int) -> Entries:
+    """How each dim lies on Explicit mesh axes; None where it does not, as on Auto axes."""
+    sharding = getattr(jax.typeof(array), "sharding", None) if ndim else None
+    entries = tuple(getattr(sharding, "spec", ()))
+    return entries + (None,) * (ndim - len(entries))
+
+
+Rows: TypeAlias = Sequence[tuple[Leaf, Entries]]
+
+
+def _sharding_conflict(plan: PlanData, rows: Rows) -> AutoVmapError | None:
+    for layer in plan.layers:
+        mapped = [row for row in rows if is_mapped(row[0], layer.axis)]
+        for leaf, spec in mapped[1:]:
+            first = mapped[0][1][mapped[0][0].array_dim(layer.axis)]
+            entry = spec[leaf.array_dim(layer.axis)]
+            if entry != first:
+                return BatchShapeError(
+                    f"{plan.function}(): {axis_text(layer.axis, ())} lies on mesh axis {first!r} "
+                    f"in {mapped[0][0].path} and on {entry!r} in {leaf.path}, and an Explicit "
+                    f"mesh leaves it to you which holds\n"
+                    f"  {_account(*mapped[0])}\n  {_account(leaf, spec)}\n"
+                    f"Bring one of them to the other's sharding by {RESHARD}"
+                )
+    return None
+
+
+def _account(leaf: Leaf, spec: Entries) -> str:
+    return f"{account(leaf)}, sharded as P({', '.join(map(repr, spec))})"
+
+
+def _sharded_unmapped(plan: PlanData, rows: Rows, others: Others) -> AutoVmapError | None:
+    """An argument whose own dims lie on the mesh axis of a batch axis that others map."""
+    taken = {
+        spec[leaf.array_dim(layer.axis)]
+        for layer in plan.layers
+        for leaf, spec in rows
+        if is_mapped(leaf, layer.axis)
+    } - {None}
+    unranked = [
+        (Leaf(path, x.shape, str(x.dtype), x.ndim), _spec(x, x.ndim)) for path, x in others()
+    ]
+    for leaf, spec in (*rows, *unranked):
+        batch = range(leaf.position, leaf.position + leaf.batch_ndim)
+        for dim, entry in enumerate(spec):
+            if entry in taken and dim not in batch:
+                return BatchShapeError(
+                    f"{plan.function}(): dim {dim} of {leaf.path}, which is not mapped, is sharded "
+                    f"over mesh axis {entry!r}, on which a batch axis of this call lies too\n"
+                    f"  {_account(leaf, spec)}\n"
+                    f"Free that dim of the mesh axis by {RESHARD}"
+                )
+    return None

@@ -1,0 +1,142 @@
+"""The nest of vmaps that a plan asks for, around a function of flat leaves."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+from jax import lax
+
+from autovmap._plan.outputs import layer_out_axis
+from autovmap._plan.plan import PlanData
+from autovmap._run.result import FRONT, Groups, Place, Result, refuse_lazy
+
+Body: TypeAlias = Callable[[Sequence[Any]], Any]
+"""The user's function, of one example's leaves."""
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """What one call takes into the nest: a pytree node without leaves, which vmap lets through."""
+
+    body: Body
+    leaves: Sequence[Any]
+    result: Result
+
+
+@dataclass(slots=True, eq=False)
+class Direct:
+    """As `Running`, where each leaf is a whole positional argument: no tree is put together."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    result: Result
+
+
+for _cls in (Running, Direct):
+    jax.tree_util.register_pytree_node(_cls, lambda node: ((), node), lambda node, _: node)
+
+Nest: TypeAlias = Callable[..., Any]
+"""Layers of vmap around `_example`: made once for a plan, called with a `Running` and the leaves
+that some layer maps."""
+
+
+def make_nest(plan: PlanData, groups: Groups = FRONT) -> Nest:
+    """The plan's layers of vmap; the first layer is the outermost.
+
+    vmap gets flat lists, never the user's nodes: their constructors may validate. What is not
+    mapped stays out of vmap's sight, so that it can be of any type. A nest holds nothing of a
+    call, so that it can be kept for all calls of one plan (making a vmap costs more than all
+    else that is done here).
+    """
+
+    def example(running: Running, *mapped: Any) -> Any:
+        leaves = list(running.leaves)
+        for i, value in zip(plan.mapped, mapped, strict=True):
+            leaves[i] = value
+        return running.result.split(running.body(leaves))
+
+    return _layers(example, plan, groups)
+
+
+def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
+    """The same for a `Direct`: `order` says at which positions the plan's leaves stand.
+
+    Every Python frame between the caller and the function costs more than its own time, as JAX's
+    are many and CPython keeps them in small chunks.
+    """
+    places = [order[row] for row in plan.mapped]
+
+    def example(direct: Direct, *mapped: Any) -> Any:
+        args = list(direct.args)
+        for i, value in zip(places, mapped, strict=True):
+            args[i] = value
+        return direct.result.split_front(direct.function(*args, **direct.kwargs))
+
+    return _layers(example, plan, FRONT)
+
+
+def _layers(nest: Nest, plan: PlanData, groups: Groups) -> Nest:
+    """The layers of a plan around the function of one example."""
+    # JAX asks for the signature at every call, and Python makes it anew for whom has none kept.
+    vars(nest)["__signature__"] = inspect.signature(nest)
+    for i, layer in reversed(list(enumerate(plan.layers))):
+        named: dict[str, Any] = {}
+        if layer.unmapped:
+            named["axis_size"] = layer.size
+        if layer.name is not None:
+            named["axis_name"] = layer.name
+        if layer.spmd_name is not None:
+            named["spmd_axis_name"] = layer.spmd_name
+        out_axes = tuple(layer_out_axis(group, plan.layers, i) for group in groups)
+        nest = jax.vmap(
+            nest,
+            in_axes=(None, *(layer.in_axes[row] for row in plan.mapped)),
+            out_axes=out_axes[0] if len(groups) == 1 else out_axes,
+            **named,
+        )
+    return nest
+
+
+def run(
+    plan: PlanData,
+    nest: Nest,
+    body: Body,
+    arrays: Sequence[Any],
+    groups: Groups = FRONT,
+    place: Place | None = None,
+) -> Any:
+    """Run a plan: call `body` for every example at once.
+
+    Args:
+        plan: what to do.
+        nest: its layers, by `make_nest`.
+        body: the function of one example's leaves, in the plan's order.
+        arrays: the leaves.
+        groups: the different groups that outputs fall into.
+        place: which of them each leaf of a result has; the first where this is None.
+
+    Returns:
+        The result, of the structure that `body` returns.
+    """
+    if plan.trivial:
+        result = body(arrays)
+        refuse_lazy(result, [result], plan.function)
+        refuse_lazy(result, jax.tree.leaves(result), plan.function)
+        return result
+    leaves = squeeze(plan, arrays)
+    caught = Result(plan.function, groups, place)
+    out = nest(Running(body, leaves, caught), *[leaves[i] for i in plan.mapped])
+    return caught.join(out, plan)
+
+
+def squeeze(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:
+    """The arrays without the batch dims of size 1, along which they are not mapped."""
+    if not plan.squeezed:
+        return arrays
+    leaves = list(arrays)
+    for i in plan.squeezed:
+        leaves[i] = lax.squeeze(arrays[i], plan.squeezes[i])
+    return leaves

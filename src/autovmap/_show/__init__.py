@@ -1,0 +1,1 @@
+"""Saying it: plans become words, Python and pictures. Runs nothing."""

@@ -1,0 +1,198 @@
+"""The arguments of a printed `call(f, ...)`: its parameters, and how each goes into the nest."""
+
+import keyword
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from autovmap._named.parts import Prepare
+from autovmap._named.text import prepared_text
+from autovmap._plan.keys import Fold
+from autovmap._plan.layers import Layer
+from autovmap._plan.plan import PlanData
+from autovmap._show.calling import Calling, Passed
+from autovmap._show.nest_text import Entry, fold_lines
+
+
+class Names:
+    """Names for what the printed code needs beside the parameters, none of them taken twice."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def fresh(self, *wanted: str) -> str:
+        """The first of these names that is free, or the last with underscores behind it."""
+        name = next((name for name in wanted if name not in self._taken), wanted[-1])
+        while name in self._taken or keyword.iskeyword(name):
+            name += "_"
+        self._taken.add(name)
+        return name
+
+
+@dataclass(slots=True)
+class Arguments:
+    """The arguments of a call, sorted by how they go into the nest."""
+
+    plan: PlanData
+    calling: Calling
+    names: Names
+    direct: list[Passed] = field(default_factory=list)
+    """Mapped as they are, by one axis each."""
+    flat: list[Passed] = field(default_factory=list)
+    """Mapped as a list of their leaves, as JAX's own containers do."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """By path: what the argument is called inside the nest."""
+
+    def __post_init__(self) -> None:
+        for passed in self.calling.passed:
+            if not any(row is not None for row in passed.rows):
+                continue
+            if not self.plan.layers and not any(map(self.changed, passed.rows)):
+                continue
+            (self.direct if self._is_direct(passed) else self.flat).append(passed)
+        for passed in (*self.direct, *self.flat):
+            self.variables[passed.path] = self._variable(passed)
+
+    def _variable(self, passed: Passed) -> str:
+        if passed.how in ("positional", "keyword"):
+            return passed.name
+        wanted = passed.key
+        if passed.how == "star":
+            wanted = f"{passed.name}{self.calling.passed.index(passed) - self._first_star()}"
+        return self.names.fresh(wanted if wanted.isidentifier() else "value", f"{passed.name}_")
+
+    def _first_star(self) -> int:
+        return [passed.how for passed in self.calling.passed].index("star")
+
+    def changed(self, row: int | None) -> bool:
+        """Whether a row is converted, folded or squeezed before it is mapped."""
+        if row is None:
+            return False
+        moved = not self.calling.prepare(row).idle
+        squeezed = self.plan.squeezes[row] or self.folds(row) is not None
+        return bool(moved or squeezed or self.converted(row))
+
+    def converted(self, row: int) -> bool:
+        """Whether a row is to be made a JAX array: vmap hands on NumPy's as they are."""
+        squeezed = self.plan.squeezes[row] or self.folds(row) or self._prepares(row)
+        return row in self.calling.foreign or (row in self.calling.numpy and not squeezed)
+
+    def _prepares(self, row: int) -> bool:
+        """Whether a row is taken apart or transposed first, as a pattern may ask for."""
+        prepare = self.calling.prepare(row)
+        return not prepare.idle and prepare != Prepare(expand=prepare.expand)
+
+    def folds(self, row: int) -> Fold | None:
+        """The fold of a row, if it is a key that serves several examples."""
+        return next((fold for fold in self.plan.folds if fold.row == row), None)
+
+    def _is_direct(self, passed: Passed) -> bool:
+        if passed.bare:
+            return True
+        uniform = all(
+            len({layer.in_axes[row] for row in passed.rows if row is not None}) == 1
+            for layer in self.plan.layers
+        )
+        whole = all(row is not None and not self.changed(row) for row in passed.rows)
+        return passed.builtin and uniform and whole
+
+    def entries(self, layer: Layer) -> list[Entry]:
+        """The axes of one layer, in the order in which the nest takes its arguments."""
+        found: list[Entry] = []
+        if self.flat:
+            rows = [row for passed in self.flat for row in passed.rows]
+            found.append([None if row is None else layer.in_axes[row] for row in rows])
+        for passed in self.direct:
+            row = next(row for row in passed.rows if row is not None)
+            found.append(layer.in_axes[row])
+        return found
+
+    def parameters(self) -> str:
+        """The parameters behind `f`, as this way of calling needs them."""
+        texts: list[str] = []
+        for passed in self.calling.passed:
+            if passed.how == "star":
+                text = f"*{passed.name}"
+            else:
+                text = f"**{passed.name}" if passed.how == "keywords" else passed.name
+            if text not in texts:
+                texts.append(text)
+        texts.sort(key=lambda text: text.startswith("**"))
+        return "".join(f", {text}" for text in texts)
+
+    def handed(self, leaves: str) -> str:
+        """The arguments with which the nest is called."""
+        star = [passed for passed in self.calling.passed if passed.how == "star"]
+        texts = [leaves] * bool(self.flat)
+        for passed in self.direct:
+            if passed.how != "star" or len(star) != self._direct_stars():
+                texts.append(passed.path)
+            elif f"*{passed.name}" not in texts:
+                texts.append(f"*{passed.name}")
+        return ", ".join(texts)
+
+    def _direct_stars(self) -> int:
+        return sum(passed.how == "star" for passed in self.direct)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the nest takes just the arguments of `f`, in its order and by position."""
+        by_position = all(passed.how in ("positional", "star") for passed in self.direct)
+        return by_position and tuple(self.direct) == self.calling.passed
+
+    def prepared(self, leaves: str) -> list[str]:
+        """Lines that convert, fold and squeeze what is not mapped as it comes."""
+        places = dict[int, str]()
+        for number, row in enumerate(row for passed in self.flat for row in passed.rows):
+            if row is not None:
+                places[row] = f"{leaves}[{number}]"
+        places |= {p.rows[0]: p.path for p in self.direct if p.bare and p.rows[0] is not None}
+        rows = sorted(row for row in places if self.changed(row))
+        lines: list[str] = []
+        for row in rows:
+            if self._prepares(row):
+                lines += self._taken_apart(row, places[row])
+        for row in rows:
+            lines += self._prepared(row, places[row])
+        stars = [p for p in self.direct if p.how == "star" and any(map(self.changed, p.rows))]
+        return [*(f"{p.name} = list({p.name})" for p in stars[:1]), *lines]
+
+    def _taken_apart(self, row: int, place: str) -> list[str]:
+        prepare, leaf = self.calling.prepare(row), self.plan.leaves[row]
+        texts = prepared_text(place, prepare, leaf, self.plan.function)
+        if row in self.calling.foreign:
+            texts = [f"jax.numpy.asarray({place})", *texts]
+        return [f"{place} = {text}" for text in texts]
+
+    def _prepared(self, row: int, place: str) -> list[str]:
+        value, lines = place, list[str]()
+        if self.converted(row) and not self._prepares(row):
+            value = f"jax.numpy.asarray({value})"
+        fold = self.folds(row)
+        if fold is not None:
+            leaf, missing = self.plan.leaves[row], self.calling.prepare(row).expand
+            lines = fold_lines(leaf, fold, place, self.names.fresh("fold"), missing)
+        elif self.plan.squeezes[row]:
+            value = f"jax.lax.squeeze({value}, {self.plan.squeezes[row]})"
+        return lines if value == place else [*lines, f"{place} = {value}"]
+
+    def called(self, f: str, values: dict[str, str]) -> str:
+        """The call of `f`; `values` has an expression for each path that is not as it came."""
+        texts: list[str] = []
+        for how in ("positional", "star", "keyword", "keywords"):
+            several = [passed for passed in self.calling.passed if passed.how == how]
+            if how in ("star", "keywords") and several and self._untouched(several, values):
+                texts.append(f"{'*' if how == 'star' else '**'}{several[0].name}")
+            else:
+                texts += [_argument(p, values.get(p.path, p.path)) for p in several]
+        return f"{f}({', '.join(texts)})"
+
+    def _untouched(self, several: Sequence[Passed], values: dict[str, str]) -> bool:
+        return not any(passed.path in values for passed in several)
+
+
+def _argument(passed: Passed, value: str) -> str:
+    if not passed.key:
+        return value
+    if passed.key.isidentifier() and not keyword.iskeyword(passed.key):
+        return f"{passed.key}={value}"
+    return f"**{{{passed.key!r}: {value}}}"

@@ -1,0 +1,140 @@
+"""How a call reaches the function, as far as only words and pictures need to know.
+
+A call that runs never makes these: `f.plan` does.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from autovmap._named.parts import PlacedGroup, Prepare
+from autovmap._plan.leaf import Shape
+from autovmap._plan.outputs import Group
+from autovmap._spec.options import FRONT, Randomness
+from autovmap._spec.ranks import Tree
+
+How: TypeAlias = Literal["positional", "star", "keyword", "keywords"]
+"""By position, in `*args`, by keyword, in `**kwargs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """One argument of a call.
+
+    `rows` has an entry for each leaf of a ranked argument (none for one without a rank): its row
+    in the plan, or None where the leaf passes through. `bare` says that the argument is a leaf
+    itself, `builtin` that it is made of dicts, lists and tuples alone.
+    """
+
+    name: str
+    how: How
+    path: str
+    key: str = ""
+    rows: tuple[int | None, ...] = ()
+    bare: bool = True
+    builtin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bystander:
+    """An array that is not mapped, as it has no rank."""
+
+    path: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A leaf of the result: `position` says where its batch dims go; None: it has none.
+
+    `axes` are the batch axes along which it has a dim of its own (all, unless `stretch_outputs`
+    is False). Where `array` is False it is no array, and goes around vmap. Under a pattern `part`
+    says where its dims lie, and `flat` is its shape before they are composed.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> plan = auto_vmap(x=1)(lambda x: {"sum": x.sum()}).plan_with_outputs(jnp.ones((5, 3)))
+    >>> [(out.path, out.shape, out.dtype) for out in plan.outputs]
+    [("result['sum']", (5,), 'float32')]
+    """
+
+    path: str
+    shape: Shape
+    dtype: str
+    position: int | None = 0
+    axes: frozenset[int] | None = None
+    array: bool = True
+    part: PlacedGroup | None = None
+    flat: Shape = ()
+
+    @property
+    def group(self) -> Group:
+        """Where its batch dims go."""
+        return Group(self.position, self.axes) if self.part is None else self.part
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a pattern says beside the layers: how arrays are prepared, and the result's parts.
+
+    `parted` says that a result of several parts is a tuple: known, or taken for granted.
+    """
+
+    pattern: str
+    prepares: tuple[Prepare, ...]
+    parts: tuple[PlacedGroup, ...]
+    parted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """The arguments in the order of the call, and what else a plan's readers want."""
+
+    passed: tuple[Passed, ...] = ()
+    bystanders: tuple[Bystander, ...] = ()
+    numpy: tuple[int, ...] = ()
+    """Rows that are NumPy arrays: JAX arrays to the function."""
+    foreign: tuple[int, ...] = ()
+    """Rows that JAX has to convert by their `__jax_array__`."""
+    out_axes: Tree = FRONT
+    stretch_outputs: bool = True
+    core: tuple[str, ...] | None = None
+    """The core dims of the one output, where a signature tells them."""
+    steps: tuple[str, ...] = ()
+    """What a way of running adds, in words."""
+    placement: Placement | None = None
+    """What a pattern adds, if there is one."""
+    randomness: Randomness = "same"
+
+    def prepare(self, row: int) -> Prepare:
+        """What is done to an array before anything else."""
+        return IDLE if self.placement is None else self.placement.prepares[row]
+
+
+UNKNOWN = Calling()
+IDLE = Prepare()
+
+
+def forgotten(bystander: Bystander, batch: Shape) -> bool:
+    """Whether an array that is not mapped begins with the batch shape: a rank was forgotten?
+
+    >>> forgotten(Bystander("w", (7, 5, 3), "float32"), (7, 5))
+    True
+    """
+    return bool(batch) and bystander.shape[: len(batch)] == batch
+
+
+def warning(bystander: Bystander, batch: Shape, randomness: Randomness) -> str:
+    """What may be wrong with an array without a rank, if anything.
+
+    >>> warning(Bystander("rng", (), "key<fry>"), (5,), "same")
+    ''
+    """
+    if forgotten(bystander, batch):
+        return "begins with the batch shape; was its rank forgotten?"
+    if batch and randomness != "same" and bystander.dtype.startswith("key<"):
+        return (
+            f"is a key that all examples share, as randomness={randomness!r} concerns keys with a "
+            f'rank; was its rank, "key", forgotten?'
+        )
+    return ""

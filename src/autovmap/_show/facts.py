@@ -1,0 +1,212 @@
+"""What a plan's readers want to know of a call, and the call itself does not: for `f.plan` alone.
+
+Types, shapes and dtypes are read, never a value.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import jax
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from autovmap._bind.binder import Call, Slot, argument_slots
+from autovmap._bind.leaves import Kind, is_array, kind_of
+from autovmap._named.parts import PlacedGroup
+from autovmap._named.plan import PatternPlan
+from autovmap._plan.core import kept
+from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.plan import PlanData
+from autovmap._run.result import Place
+from autovmap._show.calling import Bystander, Calling, How, Output, Passed, Placement
+from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
+
+ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
+Rows = tuple[int | None, ...]
+
+
+def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = True) -> Calling:
+    """How the arguments of a call reach the function, and the steps of its way of running.
+
+    For `parted`, see `Placement`.
+    """
+    rows = _rows(call)
+    passed: list[Passed] = []
+    bystanders: list[Bystander] = []
+    for slot in argument_slots(spec, len(call.args), list(call.kwargs)):
+        value = _value(call, slot)
+        passed.append(_passed(spec, slot, value, rows.get(slot.place)))
+        bystanders += _bystanders(slot.path, value, rows.get(slot.place))
+    plan = call.planned.plan
+    kinds = [kind_of(type(call.leaves[place])) for place in call.planned.places]
+    return Calling(
+        passed=tuple(passed),
+        bystanders=tuple(bystanders),
+        numpy=tuple(row for row, kind in enumerate(kinds) if kind is Kind.NUMPY),
+        foreign=tuple(row for row, kind in enumerate(kinds) if kind is Kind.CONVERTIBLE),
+        out_axes=spec.options.out_axes,
+        stretch_outputs=spec.options.stretch_outputs,
+        core=_core(spec, plan),
+        steps=tuple(steps),
+        placement=Placement(str(plan.pattern), plan.prepares, plan.outputs, parted)
+        if isinstance(plan, PatternPlan)
+        else None,
+        randomness=spec.options.randomness,
+    )
+
+
+def _core(spec: Spec, plan: PlanData) -> tuple[str, ...] | None:
+    """The core dims of the one output of a signature, with their sizes where they are known."""
+    if spec.signature is None or spec.lifted or len(spec.signature.outputs) != 1:
+        return None
+    sizes = dict(plan.core.sizes)
+    dims = kept(spec.signature.outputs[0], plan.core.dropped)
+    return tuple(f"{dim.name}={sizes[dim.name]}" if dim.name in sizes else str(dim) for dim in dims)
+
+
+def _rows(call: Call) -> dict[int | str, Rows]:
+    """For each ranked argument, the plan's row of each of its leaves."""
+    row_of = {place: row for row, place in enumerate(call.planned.places)}
+    rows: dict[int | str, Rows] = {}
+    first = 0
+    for slot, child in zip(call.slots, call.treedef.children(), strict=True):
+        last = first + child.num_leaves
+        rows[slot.place] = tuple(row_of.get(i) for i in range(first, last))
+        first = last
+    return rows
+
+
+def _value(call: Call, slot: Slot) -> Any:
+    return call.args[slot.place] if isinstance(slot.place, int) else call.kwargs[slot.place]
+
+
+def _passed(spec: Spec, slot: Slot, value: Any, rows: Rows | None) -> Passed:
+    kind = next(p.kind for p in spec.parameters if p.name == slot.parameter)
+    how: How
+    if isinstance(slot.place, int):
+        how, key = ("star" if kind is VAR_POSITIONAL else "positional"), ""
+    else:
+        how, key = ("keywords" if kind is VAR_KEYWORD else "keyword"), slot.place
+    return Passed(
+        name=slot.parameter,
+        how=how,
+        path=slot.path,
+        key=key,
+        rows=rows or (),
+        bare=rows is not None and jax.tree_util.all_leaves([value]),
+        builtin=rows is not None and _is_builtin(value),
+    )
+
+
+def _is_builtin(value: Any) -> bool:
+    """Whether a value is made of dicts, lists and tuples, which vmap may take apart itself."""
+    if type(value) is dict:
+        return all(map(_is_builtin, cast("dict[Any, Any]", value).values()))
+    if type(value) in (list, tuple):
+        return all(map(_is_builtin, value))
+    return value is None or jax.tree_util.all_leaves([value])
+
+
+def _bystanders(path: str, value: Any, rows: Rows | None) -> Iterator[Bystander]:
+    try:
+        flat = tree_flatten_with_path(value)[0]
+    except Exception:  # an argument without a rank may be anything, a broken node too
+        return
+    for i, (keys, leaf) in enumerate(flat):
+        if (rows is None or rows[i] is None) and kind_of(type(leaf)) in ARRAYS:
+            yield Bystander(path + keystr(keys), tuple(leaf.shape), str(leaf.dtype))
+
+
+def result_shapes(run: Callable[[Call, Sequence[Any]], Any], call: Call) -> Any:
+    """The result of a call with `jax.ShapeDtypeStruct`s for its arrays; the function is traced.
+
+    Arrays may be given as shapes in arguments without a rank too. What is no array in the result
+    comes out as it is.
+    """
+    places = [i for i in call.planned.places if kind_of(type(call.leaves[i])) in ARRAYS]
+    flat, tree = jax.tree.flatten((call.args, call.kwargs)) if _has_structs(call) else ([], None)
+    structs = [i for i, leaf in enumerate(flat) if kind_of(type(leaf)) is Kind.STRUCT]
+    kept: list[Any] = []
+
+    def traced(rows: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+        given = replace(call, leaves=list(call.leaves))
+        if tree is not None:
+            for i, value in zip(structs, others, strict=True):
+                flat[i] = value
+            given.args, given.kwargs = jax.tree.unflatten(tree, flat)
+        for i, value in zip(places, rows, strict=True):
+            given.leaves[i] = value
+        leaves, kept[:] = _split(run(given, given.arrays()))
+        return leaves
+
+    shapes = jax.eval_shape(traced, [call.leaves[i] for i in places], [flat[i] for i in structs])
+    treedef, others = kept
+    for i, leaf in others:
+        shapes.insert(i, leaf)
+    return jax.tree.unflatten(treedef, shapes)
+
+
+def _split(result: Any) -> tuple[list[Any], list[Any]]:
+    """The arrays of a result; its structure, and with their places the leaves that are none."""
+    leaves, treedef = jax.tree.flatten(result)
+    others = [(i, leaf) for i, leaf in enumerate(leaves) if not is_array(leaf)]
+    return [leaf for leaf in leaves if is_array(leaf)], [treedef, others]
+
+
+def _has_structs(call: Call) -> bool:
+    """Whether an argument without a rank has a shape in an array's place."""
+    ranked = {slot.place for slot in call.slots}
+    for place, value in [*enumerate(call.args), *call.kwargs.items()]:
+        if place not in ranked:
+            try:
+                leaves = jax.tree.leaves(value)
+            except Exception:  # it may be anything: see `_bystanders`
+                continue
+            if any(kind_of(type(leaf)) is Kind.STRUCT for leaf in leaves):
+                return True
+    return False
+
+
+def outputs_of(
+    plan: PlanData, spec: Spec, result: Any, groups: Sequence[Group], place: Place | None
+) -> tuple[Output, ...]:
+    """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s."""
+    flat = tree_flatten_with_path(result)[0]
+    placed = place(result) if place else [groups[0]] * len(flat)
+    found: list[Output] = []
+    for (keys, leaf), group in zip(flat, placed, strict=True):
+        path = f"result{keystr(keys)}"
+        if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
+            shape = tuple(getattr(leaf, "shape", ()))
+            dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
+            axes = None if spec.options.stretch_outputs else _held(plan, shape, group)
+            found.append(Output(path, shape, dtype, group.position, axes))
+        else:
+            found.append(Output(path, (), type(leaf).__name__, None, array=False))
+    return tuple(found)
+
+
+def _held(plan: PlanData, shape: tuple[Any, ...], group: Group) -> frozenset[int]:
+    """The batch axes along which an output is not kept at size 1."""
+    block = len(plan.batch_shape)
+    if group.position is None:
+        return frozenset()
+    start = block_start(group.position, len(shape), block)
+    return frozenset(
+        axis for axis in range(-block, 0) if shape[start + block + axis] == plan.batch_shape[axis]
+    )
+
+
+def placed_outputs(flat: Any, result: Any, groups: Sequence[PlacedGroup]) -> tuple[Output, ...]:
+    """The leaves of a result under a pattern, given also as it is before dims are composed."""
+    found: list[Output] = []
+    leaves = zip(jax.tree.leaves(flat), tree_flatten_with_path(result)[0], groups, strict=True)
+    for before, (keys, leaf), part in leaves:
+        path = f"result{keystr(keys)}"
+        if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
+            dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
+            shapes = [tuple(getattr(x, "shape", ())) for x in (leaf, before)]
+            found.append(Output(path, shapes[0], dtype, part=part, flat=shapes[1]))
+        else:
+            found.append(Output(path, (), type(leaf).__name__, None, array=False))
+    return tuple(found)

@@ -1,0 +1,204 @@
+"""The public `Plan`: the data of a call's plan, with words and pictures for it."""
+
+import importlib
+from dataclasses import dataclass, fields
+from typing import Any
+
+from autovmap._plan.leaf import Shape
+from autovmap._plan.plan import PlanData
+from autovmap._show.calling import UNKNOWN, Calling, Output
+from autovmap._show.code import code
+from autovmap._show.page import fragment
+from autovmap._show.svg import svg
+from autovmap._show.table import remarks, table
+from autovmap._show.vmaps import Vmap, vmaps
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """A row of a plan: one leaf of a ranked argument.
+
+    `stretched` are the batch axes along which it has size 1 and the batch has not; `missing` are
+    those that it lacks. `names` are those of the core dims, None for one without.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> plan = auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3)))
+    >>> plan.args[0].batch, plan.args[0].core, plan.args[0].stretched, plan.args[1].missing
+    ((5, 1), (3,), (-1,), (-2,))
+    """
+
+    path: str
+    shape: Shape
+    dtype: str
+    rank: int
+    batch: Shape
+    core: Shape
+    stretched: tuple[int, ...] = ()
+    missing: tuple[int, ...] = ()
+    names: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan(PlanData):
+    """What a call does, worked out from the spec and from shapes alone.
+
+    `f.plan(...)` makes it, and nothing runs. It is frozen and hashable, and holds no array.
+
+    >>> import jax
+    >>> from autovmap import auto_vmap
+    >>> @auto_vmap(s=0, v=1, m=2)
+    ... def foo(s, v, m):
+    ...     return v @ m @ v + s * v.size
+    >>> f32 = jax.numpy.float32
+    >>> plan = foo.plan(
+    ...     2.0, jax.ShapeDtypeStruct((7, 1, 3), f32), jax.ShapeDtypeStruct((7, 5, 3, 3), f32)
+    ... )
+    >>> plan.batch_shape
+    (7, 5)
+    >>> print(plan)
+    foo: batch shape (7, 5)
+      argument  array            -2  -1 | core
+      s         float[]           .   . |
+      v         float32[7,1,3]    7   1*| 3
+      m         float32[7,5,3,3]  7   5 | 3, 3
+      result                      7   5 | ...
+      vmap 1: batch axis -2, size 7, over v, m
+      vmap 2: batch axis -1, size 5, over m
+      squeezed first: v dim 1
+      (1*: stretched, .: no such dim)
+    >>> print(plan.code())
+    import jax
+    <BLANKLINE>
+    <BLANKLINE>
+    def call(f, s, v, m):
+        v = jax.lax.squeeze(v, (1,))
+        return jax.vmap(jax.vmap(f, in_axes=(None, None, 0)), in_axes=(None, 0, 0))(s, v, m)
+    """
+
+    calling: Calling = UNKNOWN
+    """How the arguments reach the function."""
+    outputs: tuple[Output, ...] | None = None
+    """The leaves of the result, where `f.plan_with_outputs` made the plan."""
+
+    @classmethod
+    def of(
+        cls,
+        data: PlanData,
+        calling: Calling = UNKNOWN,
+        outputs: tuple[Output, ...] | None = None,
+    ) -> "Plan":
+        """The public view of a plan."""
+        shared = {field.name: getattr(data, field.name) for field in fields(PlanData)}
+        return cls(**shared, calling=calling, outputs=outputs)
+
+    @property
+    def args(self) -> tuple[Arg, ...]:
+        """A row for each leaf under a rank, in the order of the parameters: see `Arg`.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(x=1)(lambda x: x["a"] + x["b"]).plan(
+        ...     {"a": jnp.ones((5, 3)), "b": jnp.ones(3)}
+        ... )
+        >>> [(arg.path, arg.batch, arg.core) for arg in plan.args]
+        [("x['a']", (5,), (3,)), ("x['b']", (), (3,))]
+        """
+        return tuple(
+            Arg(
+                leaf.path,
+                leaf.shape,
+                leaf.dtype,
+                leaf.rank,
+                leaf.own_batch,
+                leaf.core,
+                tuple(a for a, size in self._sizes() if leaf.own_size(a) == 1 and size != 1),
+                tuple(a for a, _ in self._sizes() if leaf.own_size(a) is None),
+                tuple(dim.name for dim in leaf.dims) or (None,) * leaf.rank,
+            )
+            for leaf in self.leaves
+        )
+
+    def _sizes(self) -> list[tuple[int, object]]:
+        axes = range(-len(self.batch_shape), 0)
+        return [(axis, self.batch_shape[axis]) for axis in axes]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What happens beside the layers, in words: squeezes, keys, ways of running.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(1, 1)(jnp.dot).chunk(4).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3))).steps
+        ('squeezed first: a dim 1', 'chunk: 5 chunks of 4 examples (1 of batch axis -2)')
+        """
+        return tuple(text for text, warning in remarks(self, self.calling) if not warning)
+
+    @property
+    def vmaps(self) -> tuple[Vmap, ...]:
+        """The layers, outermost first, each with its axes by path.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(x=1, y=0, out_axes=1)(lambda x, y: x * y).plan(
+        ...     jnp.ones((4, 1, 3)), jnp.ones(5)
+        ... )
+        >>> [(vmap.size, vmap.in_axes, vmap.out_axes) for vmap in plan.vmaps]
+        [(4, {'x': 0}, {'result': 1}), (5, {'y': 0}, {'result': 1})]
+        """
+        return vmaps(self, self.calling, self.outputs)
+
+    def code(self) -> str:
+        """The call as Python with nothing but `jax` in it: `def call(f, <parameters>)`.
+
+        `call(f, *args, **kwargs)` with the plain function and the call's own arguments gives what
+        the call gives, by the same jaxpr. A ranked default that the call left out is a parameter.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> print(auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 3)), jnp.ones(3)).code())
+        import jax
+        <BLANKLINE>
+        <BLANKLINE>
+        def call(f, a, b):
+            return jax.vmap(f, in_axes=(0, None))(a, b)
+
+        Raises:
+            SpecError: what goes where depends on the result (`stretch_outputs=False`, some uses
+                of `out_axes`); take `f.plan_with_outputs(...).code()`, which also treats results
+                that hold what is no array.
+        """
+        return code(self, self.calling, self.outputs)
+
+    def svg(self) -> str:
+        """The plan as a picture, an SVG document that needs nothing else.
+
+        Arguments are rows and batch axes are columns, right-aligned; a frame is a layer of vmap
+        around all that it maps; a hatched dim is of size 1 and stretched.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(x=1)(lambda x: x.sum()).plan(jnp.ones((5, 3))).svg().startswith("<svg ")
+        True
+        """
+        return svg(self, self.calling, self.outputs)
+
+    def _repr_html_(self) -> str:
+        return fragment(self, self.calling, self.outputs)
+
+    def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
+        """The plan in a treescope notebook, to be unfolded: only treescope itself asks for it."""
+        repr_lib: Any = importlib.import_module("treescope.repr_lib")
+        names = ["function", "batch_shape", "args", "layers", "steps", "outputs"]
+        shown = {name: getattr(self, name) for name in names}
+        if self.outputs is None:
+            del shown["outputs"]
+        return repr_lib.render_object_constructor(
+            object_type=type(self), attributes=shown, path=path, subtree_renderer=subtree_renderer
+        )
+
+    def __str__(self) -> str:
+        return table(self, self.calling, self.outputs)
+
+    def __repr__(self) -> str:
+        return table(self, self.calling, self.outputs)

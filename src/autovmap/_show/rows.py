@@ -1,0 +1,191 @@
+"""The drawing of a plan before it is words or a picture: rows of cells, columns of batch axes."""
+
+import enum
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from autovmap._named.parts import Item, PlacedGroup
+from autovmap._plan.leaf import Dim, Leaf, Shape, describe, root
+from autovmap._plan.plan import PlanData
+from autovmap._show.calling import UNKNOWN, Calling, Output
+from autovmap._show.vmaps import part_path
+from autovmap._spec.ranks import CoreDim
+
+MOST_ROWS = 12
+"""As many leaves have a row each; of more, those of one argument that are alike share one."""
+
+
+class Fill(enum.Enum):
+    """What a leaf has along a batch axis."""
+
+    HELD = enum.auto()
+    STRETCHED = enum.auto()
+    ABSENT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One batch dim of one row."""
+
+    text: str
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a drawing; `core` is None where it is unknown, or differs within a group."""
+
+    label: str
+    array: str
+    dtype: str
+    cells: tuple[Cell, ...]
+    core: tuple[str, ...] | None
+    count: int = 1
+
+
+def columns(plan: PlanData) -> range:
+    """The batch axes that are drawn: the call's own, and named ones that it lacks."""
+    own = len(plan.batch_shape)
+    return range(-max([own, *(-layer.axis for layer in plan.layers)]), 0)
+
+
+def argument_rows(plan: PlanData, most: int = MOST_ROWS) -> tuple[Row, ...]:
+    """A row for each leaf, or for each group of leaves that are alike if there are many."""
+    return leaf_rows(plan.leaves, plan.batch_shape, columns(plan), most)
+
+
+def leaf_rows(
+    leaves: Sequence[Leaf], batch: Shape, axes: range, most: int = MOST_ROWS
+) -> tuple[Row, ...]:
+    """The same for leaves whose batch shapes broadcast to `batch`."""
+    rows = [_row(leaf, batch, axes) for leaf in leaves]
+    if len(rows) <= most:
+        return tuple(rows)
+    groups = itertools.groupby(rows, key=lambda row: (root(row.label), row.cells))
+    return tuple(_group(name, list(members)) for (name, _), members in groups)
+
+
+def _row(leaf: Leaf, batch: Shape, axes: range) -> Row:
+    cells = tuple(cell(leaf.own_size(axis), size_of(batch, axis)) for axis in axes)
+    names = [dim.name for dim in leaf.dims] or [None] * leaf.rank
+    core = tuple(
+        str(size) if name is None else f"{name}={size}"
+        for name, size in zip(names, leaf.core, strict=True)
+    )
+    return Row(leaf.path, describe(leaf), leaf.dtype, cells, core)
+
+
+def size_of(batch: Shape, axis: int) -> Dim:
+    """The size of a batch axis, 1 for one that the call lacks."""
+    return batch[axis] if -axis <= len(batch) else 1
+
+
+def cell(own: Dim | None, size: Dim) -> Cell:
+    """What stands where a leaf meets a batch axis.
+
+    >>> cell(1, 5), cell(None, 5).fill.name
+    (Cell(text='1', fill=<Fill.STRETCHED: 2>), 'ABSENT')
+    """
+    if own is None:
+        return Cell("", Fill.ABSENT)
+    return Cell(str(own), Fill.STRETCHED if own == 1 and size != 1 else Fill.HELD)
+
+
+def _group(name: str, rows: Sequence[Row]) -> Row:
+    first = rows[0]
+    if len(rows) == 1:
+        return first
+    dtypes = list(dict.fromkeys(row.dtype for row in rows))
+    cores = {row.core for row in rows}
+    shown = ", ".join(dtypes[:3]) + (", ..." if len(dtypes) > 3 else "")
+    label = f"{name} ({len(rows)} leaves)"
+    core = first.core if len(cores) == 1 else None
+    return Row(label, shown, shown, first.cells, core, len(rows))
+
+
+def result_rows(
+    plan: PlanData, outputs: Sequence[Output] | None, calling: Calling = UNKNOWN
+) -> tuple[Row, ...]:
+    """The result: one row of the batch shape, or one for each of its leaves if they are known.
+
+    Under a pattern there is a row for each of its parts.
+    """
+    axes, batch = columns(plan), plan.batch_shape
+    if outputs is None and calling.placement is not None:
+        parts = calling.placement.parts
+        return tuple(_part(part_path(i, len(parts)), part, plan) for i, part in enumerate(parts))
+    if outputs is None:
+        cells = tuple(_whole(batch, axis) for axis in axes)
+        return (Row("result", "", "", cells, calling.core),)
+    rows = [_output(output, plan, axes) for output in outputs]
+    if len(rows) <= MOST_ROWS:
+        return tuple(rows)
+    groups = itertools.groupby(rows, key=lambda row: row.cells)
+    return tuple(_group("result", list(members)) for _, members in groups)
+
+
+def _whole(batch: Shape, axis: int) -> Cell:
+    return cell(batch[axis] if -axis <= len(batch) else None, size_of(batch, axis))
+
+
+def _part(label: str, part: PlacedGroup, plan: PlanData) -> Row:
+    """The row of one part of a pattern's result: what is known of it without its shape."""
+    sizes = dict(plan.core.sizes)
+    core = ["..." if item is None else dim_text(item, sizes) for item in part.core]
+    return Row(label, "", "", _part_cells(part, plan), tuple(core))
+
+
+def _part_cells(part: PlacedGroup, plan: PlanData) -> tuple[Cell, ...]:
+    batch = plan.batch_shape
+    own = {item: batch[item] if part.makes(item) else 1 for item in part.items if is_axis(item)}
+    return tuple(cell(own.get(axis), size_of(batch, axis)) for axis in columns(plan))
+
+
+def is_axis(item: Item) -> TypeGuard[int]:
+    """Whether a dim of a result is a batch axis."""
+    return isinstance(item, int)
+
+
+def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
+    """A core dim with its size, if it is known.
+
+    >>> dim_text(CoreDim("n"), {"n": 3}), dim_text(CoreDim("m"), {}), dim_text(CoreDim(size=2), {})
+    ('n=3', 'm', '2')
+    """
+    if dim.name is None or dim.name not in sizes:
+        return str(dim)
+    return f"{dim.name}={sizes[dim.name]}"
+
+
+def _placed_output(output: Output, part: PlacedGroup, plan: PlanData) -> Row:
+    """The row of an output under a pattern; its core dims are those before composition."""
+    sizes = dict(plan.core.sizes)
+    core: list[str] = []
+    for item, dims in zip(part.items, part.spread(len(output.flat)), strict=True):
+        if isinstance(item, CoreDim) and item.name is not None:
+            core += [dim_text(item, {**sizes, item.name: output.flat[dim]}) for dim in dims]
+        elif not isinstance(item, int):
+            core += [str(output.flat[dim]) for dim in dims]
+    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
+    return Row(output.path, array, output.dtype, _part_cells(part, plan), tuple(core))
+
+
+def _output(output: Output, plan: PlanData, axes: range) -> Row:
+    batch = plan.batch_shape
+    if output.part is not None:
+        return _placed_output(output, output.part, plan)
+    if not output.array:
+        cells = tuple(Cell("", Fill.ABSENT) for _ in axes)
+        return Row(output.path, output.dtype, output.dtype, cells, ())
+    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
+    ndim = 0 if output.position is None else len(batch)
+    position = output.position or 0
+    start = position if position >= 0 else len(output.shape) - ndim + 1 + position
+    block = output.shape[start : start + ndim]
+    core = output.shape[:start] + output.shape[start + ndim :]
+    cells = tuple(
+        cell(block[axis] if -axis <= ndim else None, size_of(batch, axis)) for axis in axes
+    )
+    return Row(output.path, array, output.dtype, cells, tuple(map(str, core)))

@@ -1,0 +1,257 @@
+"""A plan as a table, and as the note that an exception in a function's body gets.
+
+Plain ASCII and no empty line, so that it prints on any terminal and stands in a doctest.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from textwrap import wrap
+
+from autovmap._named.text import prepare_words
+from autovmap._plan.broadcast import axis_text
+from autovmap._plan.keys import lacking
+from autovmap._plan.leaf import (
+    Dim,
+    Leaf,
+    account,
+    key_hint,
+    looks_like_raw_key,
+    root,
+    shape_text,
+    tuple_text,
+)
+from autovmap._plan.outputs import Group, layer_out_axis
+from autovmap._plan.plan import PlanData
+from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, Placement, warning
+from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, result_rows
+from autovmap._spec.ranks import Position
+
+WIDTH, MOST_LINES, MOST_NAMES = 80, 24, 4
+
+
+def ascii_text(text: str) -> str:
+    """Text that any terminal prints: what is not ASCII, or no letter at all, is escaped.
+
+    >>> ascii_text("x['" + chr(0xE9) + "']") == "x['" + chr(92) + "xe9']"
+    True
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return (
+        "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        .encode("ascii", "backslashreplace")
+        .decode()
+    )
+
+
+def table(
+    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+) -> str:
+    """A header, a row a leaf and one for the result, a line a layer, and what else there is."""
+    title = f"{plan.function}: batch shape {tuple_text(plan.batch_shape)}"
+    if plan.trivial:
+        title += ", called as it is"
+    rows = argument_rows(plan)
+    shown = rows[:MOST_LINES]
+    results = result_rows(plan, outputs, calling)
+    left_out = sum(row.count for row in rows[MOST_LINES:])
+    grid = drawn_rows([*shown, *results[:MOST_LINES]], columns(plan))
+    arguments, result = grid[: len(shown) + 1], grid[len(shown) + 1 :]
+    lines = [*arguments]
+    if left_out:
+        lines.append(f"... and {left_out} leaves more")
+    lines += result
+    if len(results) > MOST_LINES:
+        lines.append(f"... and {len(results) - MOST_LINES} outputs more")
+    lines += [_layer(plan, calling, i) for i in range(len(plan.layers))]
+    for text, _ in remarks(plan, calling):
+        whole = text in calling.steps  # says why at its end
+        lines += wrap(text, WIDTH - 2, subsequent_indent="  ") if whole else [text]
+    lines += [f"({legend})"] if (legend := _legend([*shown, *results])) else []
+    return "\n".join([ascii_text(title), *(f"  {_cut(ascii_text(line))}" for line in lines)])
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH - 2 else line[: WIDTH - 5] + "..."
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    fills = {cell.fill for row in rows for cell in row.cells}
+    parts = ["1*: stretched"] * (Fill.STRETCHED in fills)
+    return ", ".join([*parts, *[".: no such dim"] * (Fill.ABSENT in fills)])
+
+
+def drawn_rows(rows: Sequence[Row], axes: range) -> list[str]:
+    """Rows as aligned lines below a header: batch dims under each other, core dims behind a bar."""
+    heads = [f"{axis} " for axis in axes]
+    texts = [[cell_text(cell) for cell in row.cells] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)] if heads else []
+    cores = ["..." if row.core is None else ", ".join(row.core) for row in rows]
+    room = WIDTH - 2 - sum(width + 1 for width in widths) - 2 - max(map(len, ["core", *cores]))
+    arrays = [row.array for row in rows]
+    if _width("argument", rows) + 4 + max(map(len, ["array", *arrays])) > room:
+        arrays = [row.dtype for row in rows]
+    array_width = max(map(len, ["array", *arrays]))
+    wanted = _width("argument", rows)
+    label_width = max(min(wanted, room - array_width - 4), min(wanted, 12))
+    lines: list[str] = []
+    for label, array, cells, core in zip(
+        ["argument", *(ascii_text(row.label) for row in rows)],
+        ["array", *arrays],
+        [heads, *texts],
+        ["core", *cores],
+        strict=True,
+    ):
+        aligned = "".join(f" {text:>{w}}" for text, w in zip(cells, widths, strict=True))
+        name = f"{middle_cut(label, label_width):<{label_width}}"
+        lines.append(f"{name}  {array:<{array_width}} {aligned}| {core}".rstrip())
+    return lines
+
+
+def _width(head: str, rows: Sequence[Row]) -> int:
+    return max(len(head), *(len(ascii_text(row.label)) for row in rows), 0)
+
+
+def cell_text(cell: Cell) -> str:
+    """A batch dim with its mark, `.` for one that is missing."""
+    marks = {Fill.HELD: " ", Fill.STRETCHED: "*", Fill.ABSENT: ". "}
+    return cell.text + marks[cell.fill]
+
+
+def middle_cut(text: str, most: int) -> str:
+    """Text of at most so many characters, cut in the middle, as paths differ at their ends.
+
+    >>> middle_cut("params['layers'][0].weight", 17)
+    'params[...weight'
+    """
+    if len(text) <= most:
+        return text
+    left = (most - 3) // 2
+    return f"{text[:left]}...{text[len(text) - (most - 3 - left) :]}"
+
+
+def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]]:
+    """What holds beside the layers, a line each, and whether it is a warning."""
+    lines: list[tuple[str, bool]] = []
+    if calling.placement is not None:
+        lines.append((f"pattern: {calling.placement.pattern}", False))
+        prepares = zip(plan.leaves, calling.placement.prepares, strict=True)
+        taken = [prepare_words(leaf.path, p) for leaf, p in prepares if p.reshape or p.diagonals]
+        lines += [(f"first: {words}", False) for words in taken[:MOST_NAMES]]
+        if len(taken) > MOST_NAMES:
+            lines.append((f"first: {len(taken) - MOST_NAMES} leaves more likewise", False))
+    if plan.unmapped_axes:
+        axes = ", ".join(map(str, plan.unmapped_axes))
+        lines.append((f"not mapped: batch axis {axes}, of size 1 for every argument", False))
+    folded_rows = {fold.row for fold in plan.folds}
+    squeezes = [
+        f"{leaf.path} dim {', '.join(map(str, dims))}"
+        for row, (leaf, dims) in enumerate(zip(plan.leaves, plan.squeezes, strict=True))
+        if dims and row not in folded_rows
+    ]
+    if squeezes:
+        lines.append((f"squeezed first: {listed(squeezes)}", False))
+    lines += [(line, False) for line in _keys(plan)]
+    lines += [(step, False) for step in calling.steps]
+    warned = [(b, warning(b, plan.batch_shape, calling.randomness)) for b in calling.bystanders]
+    quiet = [_array(b) for b, said in warned if not said]
+    if quiet:
+        lines.append((f"without a rank, so not mapped: {listed(quiet)}", False))
+    lines += [(f"! {_array(b)} {said}", True) for b, said in warned if said]
+    return lines
+
+
+def _array(bystander: Bystander) -> str:
+    return f"{bystander.path} {bystander.dtype}[{shape_text(bystander.shape)}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    rest = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _keys(plan: PlanData) -> list[str]:
+    """What becomes of keys that serve several examples."""
+    folded = {fold.row: fold for fold in plan.folds}
+    lines: list[str] = []
+    for i, leaf in enumerate(plan.leaves):
+        if i in folded:
+            axes = [str(axis) for axis, _ in folded[i].axes]
+            along = f"batch {'axis' if len(axes) == 1 else 'axes'} {', '.join(axes)}"
+            lines.append(f"key {leaf.path}: the example's index is folded in, {along}")
+        elif leaf.key and (
+            shared := [size for _, size in lacking(leaf, plan.batch_shape) if size != 1]
+        ):
+            lines.append(f"key {leaf.path}: one key for {_product(shared)} examples")
+    return lines
+
+
+def _product(sizes: Sequence[Dim]) -> str:
+    product: Dim = 1
+    for size in sizes:
+        product = product * size
+    return str(product)
+
+
+def layer_axis(plan: PlanData, i: int) -> str:
+    """The batch axis of a layer, with its name."""
+    layer = plan.layers[i]
+    named = () if layer.name is None else (layer.name, *("",) * (-layer.axis - 1))
+    return axis_text(layer.axis, named)
+
+
+def _layer(plan: PlanData, calling: Calling, i: int) -> str:
+    layer = plan.layers[i]
+    over = _mapped_names(
+        [
+            leaf.path + (f" (dim {axis})" if axis else "")
+            for leaf, axis in zip(plan.mapped_leaves, layer.in_axes, strict=True)
+            if axis is not None
+        ]
+    )
+    line = f"vmap {i + 1}: {layer_axis(plan, i)}, size {layer.size}, over "
+    line += listed(over) or "nothing"
+    if isinstance(calling.out_axes, Position) and calling.out_axes.index:
+        line += f"; out_axes {layer_out_axis(Group(calling.out_axes.index), plan.layers, i)}"
+    if calling.placement is not None:
+        line += _part_axes(plan, calling.placement, i)
+    return line
+
+
+def _part_axes(plan: PlanData, placement: Placement, i: int) -> str:
+    """Where a layer's axis goes in the parts of the result, if not in front of each."""
+    axes = [layer_out_axis(part, plan.layers, i) for part in placement.parts]
+    if all(axis == 0 for axis in axes):
+        return ""
+    return f"; out_axes {axes[0] if len(axes) == 1 else tuple(axes)}"
+
+
+def _mapped_names(paths: Sequence[str]) -> list[str]:
+    """The paths, or if they are many, each argument with the number of its leaves."""
+    if len(paths) <= MOST_NAMES:
+        return list(paths)
+    counts = Counter(root(path) for path in paths)
+    names = [root(path) if counts[root(path)] > 1 else path for path in paths]
+    return [
+        name if counts[name] <= 1 else f"{name} ({counts[name]} leaves)"
+        for name in dict.fromkeys(names)
+    ]
+
+
+def note(plan: PlanData) -> str:
+    """What an exception in the body is given: which shapes one example's arguments had."""
+    what = "one example's arguments:" if plan.leaves else "no array under a rank"
+    lines = [
+        f"in {plan.function}(), called by autovmap with batch shape "
+        f"{tuple_text(plan.batch_shape)}; {what}"
+    ]
+    lines += [_note_line(leaf) for leaf in plan.leaves[:MOST_LINES]]
+    if len(plan.leaves) > MOST_LINES:
+        lines.append(f"  ... and {len(plan.leaves) - MOST_LINES} leaves more")
+    lines += [key_hint(leaf) for leaf in plan.leaves if looks_like_raw_key(leaf)]
+    return "\n".join(lines)
+
+
+def _note_line(leaf: Leaf) -> str:
+    return f"  {account(leaf)}, core shape {tuple_text(leaf.core)}"

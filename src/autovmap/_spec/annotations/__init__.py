@@ -1,0 +1,1 @@
+"""Ranks that stand in annotations: read, and shown."""

@@ -1,0 +1,1 @@
+"""The ways of running: compiled, in chunks, in buckets, over a mesh, as a loop."""

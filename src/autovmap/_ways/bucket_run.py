@@ -1,0 +1,80 @@
+"""Padding a batch on the host, and cutting the result, without compiling for either."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from autovmap._bind.kinds import is_key
+from autovmap._bind.leaves import is_array
+from autovmap._plan.leaf import describe
+from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.plan import PlanData
+from autovmap._run.weak import weakened
+from autovmap.errors import SpecError
+
+
+def refuse_spread(plan: PlanData, leaves: Sequence[Any]) -> None:
+    """Refuse arrays on several devices, or not all here: padding them would gather them."""
+    for leaf, planned in zip(leaves, plan.leaves, strict=True):
+        sharding = getattr(leaf, "sharding", None)
+        if sharding is not None and sharding.num_devices > 1:
+            raise SpecError(
+                f"{plan.function}.bucket(): {planned.path} is {describe(planned)} on "
+                f"{sharding.num_devices} devices, and padding on the host would gather it; call "
+                f".shard(...) or .jit() for arrays on several devices"
+            )
+
+
+def pad(array: Any, dims: Mapping[int, int]) -> Any:
+    """An array with its last example repeated until dims have new sizes, as a NumPy array."""
+    if not dims:
+        return array
+    if isinstance(array, jax.Array) and is_key(array):
+        data = pad(jax.random.key_data(array), dims)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    found = np.asarray(array)
+    for dim, size in dims.items():
+        index = np.minimum(np.arange(size), found.shape[dim] - 1)
+        found = np.take(found, index, axis=dim)
+    if isinstance(array, jax.Array) and array.committed:
+        return jax.device_put(found, array.sharding)  # the program runs where the array lies
+    return found
+
+
+def cut(
+    result: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], groups: Sequence[Group]
+) -> Any:
+    """A result without the examples that were padded."""
+    leaves, treedef = jax.tree.flatten(result)
+    found = [
+        _cut(leaf, plan, sizes, group) if is_array(leaf) else leaf
+        for leaf, group in zip(leaves, groups, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, found)
+
+
+def _cut(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
+    if group.position is None:
+        return array
+    if is_key(array):
+        data = _host_cut(jax.random.key_data(array), array.ndim, plan, sizes, group)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    found = _host_cut(array, array.ndim, plan, sizes, group)
+    return weakened(found) if array.weak_type else found
+
+
+def _host_cut(
+    array: Any, ndim: int, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group
+) -> Any:
+    block = len(plan.batch_shape)
+    start = block_start(group.position or 0, ndim, block)
+    kept = [slice(None)] * ndim
+    for axis, (size, _) in sizes.items():
+        kept[start + block + axis] = slice(0, size)
+    sharding = array.sharding
+    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
+        sharding = NamedSharding(sharding.mesh, PartitionSpec())  # none may exist for what is left
+    return jax.device_put(np.asarray(array)[tuple(kept)], sharding)

@@ -1,0 +1,203 @@
+"""How many examples a chunk has, where the caller gave no number: what fits, what is quickest."""
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from autovmap._bind.binder import Call
+from autovmap._bind.kinds import Kind, is_traced, kind_of
+from autovmap._cache import BoundedCache
+from autovmap._plan.layers import is_mapped
+from autovmap._plan.plan import PlanData
+from autovmap._spec.spec import Spec
+from autovmap._ways.chunk import plan_chunks, refuse_symbolic
+from autovmap._ways.fit import Sized, fitting, quickest
+from autovmap._ways.options import Chunk
+from autovmap._ways.parts import Parts
+from autovmap._ways.split import Partition
+
+SIZES = 1024
+"""For how many plans a chunk's size is kept."""
+UNKNOWN_SIZE = 1024
+"""How many examples at once where nothing tells what a program needs."""
+UNKNOWN_MEMORY = 2**30
+"""Bytes for `chunk("auto")` where nothing tells what memory is free."""
+SHARE = 0.5
+"""The part of the free memory that `chunk("auto")` lets a program's temporaries take."""
+CACHES = (2**22, 2**25)
+"""Bytes of temporary memory that stay in a CPU's caches: those of a core, those of a chip."""
+SAMPLE = 2**28
+"""Bytes of temporary memory of the part of a batch that sizes are timed on."""
+ROUNDS = 3
+LONG = 1.0
+"""Seconds after which a size is not timed again."""
+
+
+class Sizing:
+    """The sizes of the chunks of one function."""
+
+    def __init__(self, spec: Spec, partition: Partition, asked: Chunk) -> None:
+        self._spec = spec
+        self._partition = partition
+        self._asked = asked
+        self._sizes: BoundedCache[Sized] = BoundedCache(SIZES)
+
+    def known(self, plan: PlanData) -> Sized | None:
+        """What was decided for a plan, by the caller, a call or `.tune`."""
+        if isinstance(self._asked.size, int):
+            return Sized(self._asked.size)
+        return self._sizes.get(plan)
+
+    def decide(
+        self, call: Call, plan: PlanData, parts: Parts, args: tuple[Any, ...], kwargs: Any
+    ) -> int:
+        """How many examples run at once: worked out once for all calls of one plan.
+
+        Args:
+            call: the call.
+            plan: its plan, or that of one device's part.
+            parts: what else was decided of it.
+            args: the call's arguments.
+            kwargs: likewise.
+        """
+        key = call.planned.plan
+        found = self.known(key)
+        if found is not None and (found.final or not self._timeable(call, parts)):
+            return found.examples
+        refuse_symbolic(plan, "chunk")
+        total = math.prod(int(layer.size) for layer in plan.layers)
+        sized = self._sized(call, total, parts, args, kwargs) if total else Sized(1)
+        self._sizes.put(key, sized)
+        return sized.examples
+
+    def _sized(self, call: Call, total: int, parts: Parts, args: Any, kwargs: Any) -> Sized:
+        needs = self._needs(parts, args, kwargs)
+        fits = fitting(total, needs, self._bound())
+        if fits is None:
+            warnings.warn(
+                f"{self._spec.function}.chunk(): this backend does not tell what a program needs, "
+                f"so {UNKNOWN_SIZE} examples run at once; give a number: .chunk({UNKNOWN_SIZE})",
+                stacklevel=7,
+            )
+            return Sized(UNKNOWN_SIZE)
+        if self._asked.memory is not None or (needs(fits) or 0) <= CACHES[-1] or not _on_cpu():
+            return Sized(fits)
+        if not self._timeable(call, parts):
+            return Sized(fits, final=False)
+        if self._has_effects(parts, args, kwargs):
+            return Sized(fits)
+        return self._quickest(call, total, fits, parts, needs)
+
+    def _needs(self, parts: Parts, args: Any, kwargs: Any) -> Callable[[int], int | None]:
+        """The temporaries, in bytes, of the program for so many examples at once."""
+        statics, arrays = self._partition.split(args, kwargs)
+        shapes = [_shape_of(x) for x in arrays]
+        known: dict[int, int | None] = {}
+
+        def needs(examples: int) -> int | None:
+            if examples not in known:
+                more = replace(parts, examples=examples)
+                lowered = self._partition.program.lower((*statics[:-1], more), shapes, (), ())
+                known[examples] = _temporaries(lowered.compile())
+            return known[examples]
+
+        return needs
+
+    def _bound(self) -> int:
+        if self._asked.memory is not None:
+            return self._asked.memory
+        stats = jax.local_devices()[0].memory_stats()
+        if stats and "bytes_limit" in stats:
+            return int(SHARE * (stats["bytes_limit"] - stats.get("bytes_in_use", 0)))
+        return int(SHARE * _host_memory())
+
+    def _timeable(self, call: Call, parts: Parts) -> bool:
+        """Whether sizes can be timed: real arrays, on one device."""
+        return (
+            parts.shards is None
+            and not parts.sharded
+            and not any(
+                is_traced(x) or kind_of(type(x)) is Kind.STRUCT
+                for x in jax.tree.leaves((call.args, call.kwargs))
+            )
+        )
+
+    def _has_effects(self, parts: Parts, args: Any, kwargs: Any) -> bool:
+        """Whether the function does more than compute, so that it must not run once more."""
+        (*static, _), arrays = self._partition.split(args, kwargs)
+        traced = self._partition.program.trace((*static, parts), arrays, (), ())
+        return bool(traced.jaxpr.effects)
+
+    def _quickest(
+        self, call: Call, total: int, fits: int, parts: Parts, needs: Callable[[int], int | None]
+    ) -> Sized:
+        """Time what stays in the caches and what fits memory, on a part of the batch."""
+        sample = min(total, fits, max(1, int(fits * SAMPLE / max(needs(fits) or 1, 1))))
+        args, kwargs, sample = _part(call, sample)
+        sizes = {fitting(sample, needs, bound) or 1 for bound in CACHES} | {sample}
+
+        def seconds(examples: int) -> float:
+            more = replace(parts, examples=examples)
+            start = time.perf_counter()
+            jax.block_until_ready(self._partition(args, kwargs, more))
+            return time.perf_counter() - start
+
+        for size in sizes:
+            seconds(size)  # compiled, and its memory touched
+        timed = {size: seconds(size) for size in sizes}
+        for size in sizes:
+            for _ in range(1, ROUNDS if timed[size] < LONG else 1):
+                timed[size] = min(timed[size], seconds(size))
+        best = quickest(timed)
+        return Sized(fits if best == sample else best, tuple(sorted(timed.items())), sample)
+
+
+def _part(call: Call, examples: int) -> tuple[tuple[Any, ...], dict[str, Any], int]:
+    """The arguments of the first examples of a call, at most so many, and how many they are."""
+    plan = call.planned.plan
+    chunks = plan_chunks(plan, examples)
+    rows = [call.leaves[place] for place in call.planned.places]
+    for split in chunks.splits:
+        for i, leaf in enumerate(plan.leaves):
+            if is_mapped(leaf, split.axis):
+                index = [slice(None)] * rows[i].ndim
+                index[leaf.array_dim(split.axis)] = slice(split.step)
+                rows[i] = rows[i][tuple(index)]
+    args, kwargs = call.arguments(rows)
+    return tuple(args), kwargs, chunks.examples
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+def _host_memory() -> int:
+    """The bytes of memory that the host has free, where it tells."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return UNKNOWN_MEMORY
+
+
+def _shape_of(array: Any) -> Any:
+    """An array's shape for `lower`, with its sharding if it is bound to one."""
+    if isinstance(array, (bool, int, float, complex)):
+        return array
+    bound = not is_traced(array) and getattr(array, "committed", True)
+    sharding = getattr(array, "sharding", None) if bound else None
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding, weak_type=weak)
+
+
+def _temporaries(compiled: Any) -> int | None:
+    """The bytes that a compiled program needs beside arguments and results."""
+    try:
+        return int(compiled.memory_analysis().temp_size_in_bytes)
+    except Exception:  # what a backend without the analysis raises is its own business
+        return None

@@ -1,0 +1,84 @@
+"""A plan run in parts: over the devices of a mesh, in chunks on each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from autovmap._plan.plan import PlanData
+from autovmap._run.nest import Body, Running, make_nest, run, squeeze
+from autovmap._run.result import Groups, Place, Result
+from autovmap._ways.chunk import plan_chunks
+from autovmap._ways.chunk_run import Chunked, Outputs, opened
+from autovmap._ways.shard import Shards
+from autovmap._ways.shard_run import sharded
+
+Stage: TypeAlias = Literal["whole", "empty", "step", "finish", "one"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was decided of a call before its program was looked up.
+
+    `examples` is the most of them at once, on each device; None for all. `sharded` are the batch
+    axes along which the arguments lie on several devices.
+    """
+
+    examples: int | None = None
+    remat: bool = False
+    sharded: tuple[int, ...] = ()
+    shards: Shards | None = None
+    mesh: Any = None
+    stage: Stage = "whole"
+    """Which part of the work this is: all, or what a loop on the host takes step by step."""
+
+
+WHOLE = Parts()
+"""All at once."""
+
+
+def run_parts(
+    plan: PlanData,
+    parts: Parts,
+    body: Body,
+    arrays: Sequence[Any],
+    groups: Groups,
+    place: Place | None,
+    state: Any = (),
+) -> Any:
+    """Run a plan as it was decided: as `run` otherwise.
+
+    `state` is what a loop on the host hands on: the outputs so far, and where a chunk begins.
+    """
+    if plan.trivial:
+        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
+    caught = Result(plan.function, groups, place)
+    leaves = squeeze(plan, arrays)
+
+    def joined(outputs: Outputs) -> Any:
+        return caught.join(outputs[0] if len(groups) == 1 else outputs, plan)
+
+    if parts.stage != "whole":
+        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
+        chunked = Chunked(plan, chunks, body, leaves, groups, caught)
+        if parts.stage == "empty":
+            return chunked.finished(chunked.empty())
+        outputs, starts = state
+        if parts.stage == "one":
+            return joined(chunked.finished(chunked.one(starts)))
+        if parts.stage == "step":
+            # Donated and given back as what they are: data for a key would be no use to JAX.
+            return chunked.finished(chunked.put(opened(outputs), chunked.one(starts), starts))
+        return joined(outputs)
+
+    def inside(part: PlanData, leaves: Sequence[Any]) -> Outputs:
+        if parts.examples is not None:
+            chunks = plan_chunks(part, parts.examples, parts.sharded)
+            if chunks.splits:
+                return Chunked(part, chunks, body, leaves, groups, caught).run(parts.remat)
+        nest = make_nest(part, groups)
+        out = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
+        return (out,) if len(groups) == 1 else out
+
+    if parts.shards is not None and parts.shards.placed:
+        return joined(sharded(plan, parts.shards, parts.mesh, leaves, groups, inside))
+    return joined(inside(plan, leaves))

@@ -1,0 +1,244 @@
+"""The compiled programs that `f.chunk`, `f.shard` and `f.bucket` keep; what is decided first."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from autovmap._bind.binder import Call
+from autovmap._bind.kinds import is_traced
+from autovmap._cache import BoundedCache
+from autovmap._plan.layers import is_mapped
+from autovmap._plan.plan import PlanData
+from autovmap._run.placing import placed_groups
+from autovmap._run.result import Groups, Place
+from autovmap._spec.spec import Spec
+from autovmap._ways.bucket import padded_dims, padded_sizes
+from autovmap._ways.bucket_run import cut, pad, refuse_spread
+from autovmap._ways.chunk import covered, plan_chunks
+from autovmap._ways.chunk_run import without
+from autovmap._ways.chunk_size import Sizing
+from autovmap._ways.fit import Sized
+from autovmap._ways.options import Ways
+from autovmap._ways.parts import Parts
+from autovmap._ways.progress import reporting
+from autovmap._ways.shard import plan_shards
+from autovmap._ways.split import Partition
+from autovmap.errors import SpecError
+
+SEEN = 1024
+"""For how many plans it is counted how often they were seen."""
+
+
+@dataclass(slots=True)
+class BucketStats:
+    """What the calls of an `f.bucket()` have come to.
+
+    `calls` are those served, `compilations` the programs made for them, `hits` the calls that
+    found theirs, `promotions` the batch shapes that were seen often enough to get an exact one.
+
+    >>> from autovmap import auto_vmap
+    >>> auto_vmap(x=1)(lambda x: x.sum()).bucket().stats()
+    BucketStats(calls=0, compilations=0, hits=0, promotions=0)
+    """
+
+    calls: int = 0
+    compilations: int = 0
+    hits: int = 0
+    promotions: int = 0
+
+
+class Kept:
+    """The programs of one function under one set of ways of running."""
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        spec: Spec,
+        static: Sequence[str],
+        groups: Groups,
+        place: Place | None,
+    ) -> None:
+        """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state."""
+        self._spec = spec
+        self._groups = groups
+        self._place = place
+        self._traces = 0
+        self._seen: BoundedCache[int] = BoundedCache(SEEN)
+        self._lock = threading.Lock()
+        self._stats = BucketStats()
+
+        def counted(*call: Any) -> Any:
+            self._traces += 1
+            return run(*call)
+
+        self.partition = Partition(counted, spec, static)
+        chunk = spec.ways.chunk
+        self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
+
+    @property
+    def ways(self) -> Ways:
+        """How the calls are run."""
+        return self._spec.ways
+
+    def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call by its kept program."""
+        if self.ways.bucket is not None:
+            return self._bucketed(call, args, kwargs)
+        parts = self.decide(call, args, kwargs)
+        chunk = self.ways.chunk
+        if chunk is not None and chunk.progress and not _is_traced(args, kwargs):
+            return self._reported(call, args, kwargs, parts, chunk.progress)
+        return self.partition(args, kwargs, parts)
+
+    def _reported(
+        self,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parts: Parts,
+        progress: Callable[[int, int], Any] | bool,
+    ) -> Any:
+        """A loop on the host over compiled chunks, which tells how far it is."""
+        plan = call.planned.plan
+        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
+        total = math.prod(int(size) for size in plan.batch_shape)
+        with reporting(progress, total, self._spec.function) as report:
+            if not chunks.splits:
+                result = jax.block_until_ready(self.partition(args, kwargs, parts))
+                report(total)
+                return result
+            outputs = self.partition(args, kwargs, replace(parts, stage="empty"))
+            step = replace(parts, stage="step")
+            whole = math.prod(split.size for split in chunks.splits)
+            done = 0
+            for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
+                at = np.asarray(starts, np.int32)
+                outputs = jax.block_until_ready(self.partition(args, kwargs, step, outputs, at))
+                done += math.prod(stop - first for first, stop in own)
+                report(done * (total // whole))
+            return self.partition(args, kwargs, replace(parts, stage="finish"), outputs)
+
+    def iterate(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterator[tuple[tuple[slice, ...], Any]]:
+        """The result of each chunk, with its place in the batch shape."""
+        plan = call.planned.plan
+        parts = self.decide(call, args, kwargs)
+        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
+        block = len(plan.batch_shape)
+        if not chunks.splits:
+            yield (slice(None),) * block, self.partition(args, kwargs, parts)
+            return
+        one = replace(parts, stage="one")
+        for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
+            out = self.partition(args, kwargs, one, (), np.asarray(starts, np.int32))
+            index = [slice(None)] * block
+            again: dict[int, int] = {}
+            for split, start, (first, stop) in zip(chunks.splits, starts, own, strict=True):
+                index[split.axis] = slice(first, stop)
+                if first != start:
+                    again[split.axis] = first - start
+            if again:
+                groups = placed_groups(self._groups, self._place, out)
+                out = without(out, plan, again, groups)
+            yield tuple(index), out
+
+    def decide(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
+        """What is decided of a call before its program is looked up."""
+        plan = call.planned.plan
+        parts = Parts(sharded=sharded_axes(call))
+        if self.ways.shard is not None:
+            mesh = current_mesh(self.ways.shard.mesh, self._spec.function)
+            shards = plan_shards(plan, self.ways.shard, dict(mesh.shape))
+            parts = replace(parts, shards=shards, mesh=mesh, sharded=())
+        if self.ways.chunk is None or self._sizing is None:
+            return parts
+        parts = replace(parts, remat=self.ways.chunk.remat)
+        inner = plan if parts.shards is None else parts.shards.inner
+        return replace(parts, examples=self._sizing.decide(call, inner, parts, args, kwargs))
+
+    def known_size(self, plan: PlanData) -> Sized | None:
+        """How many examples run at once, if that is decided."""
+        return None if self._sizing is None else self._sizing.known(plan)
+
+    def _bucketed(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        bucket = self.ways.bucket
+        assert bucket is not None
+        plan = call.planned.plan
+        leaves = [call.leaves[place] for place in call.planned.places]
+        # What stands inside a bucket is decided of the padded call, while its program is traced.
+        if _is_traced(args, kwargs):
+            return self.partition(args, kwargs)
+        refuse_spread(plan, leaves)
+        sizes = padded_sizes(plan, bucket)
+        if sizes and self._promoted(plan, bucket.promote):
+            sizes = {}
+        before = self._traces
+        if sizes:
+            rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
+            padded_args, padded_kwargs = call.arguments(rows)
+            result = self.partition(tuple(padded_args), padded_kwargs)
+            result = cut(result, plan, sizes, placed_groups(self._groups, self._place, result))
+        else:
+            result = self.partition(args, kwargs)
+        with self._lock:
+            self._stats.calls += 1
+            compiled = self._traces > before
+            self._stats.compilations += compiled
+            self._stats.hits += not compiled
+        return result
+
+    def _promoted(self, plan: PlanData, promote: int | None) -> bool:
+        """Whether a batch shape has been seen so often that it has a program of its own."""
+        if promote is None:
+            return False
+        with self._lock:
+            seen = (self._seen.get(plan) or 0) + 1
+            self._seen.put(plan, seen)
+            self._stats.promotions += seen == promote
+        return seen >= promote
+
+    def stats(self) -> BucketStats:
+        """A copy of the counts so far."""
+        with self._lock:
+            return replace(self._stats)
+
+
+def _is_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(map(is_traced, jax.tree.leaves((args, kwargs))))
+
+
+def sharded_axes(call: Call) -> tuple[int, ...]:
+    """The batch axes along which an argument lies on several devices."""
+    plan = call.planned.plan
+    found: set[int] = set()
+    for place, leaf in zip(call.planned.places, plan.leaves, strict=True):
+        spec = getattr(getattr(call.leaves[place], "sharding", None), "spec", ())
+        for axis in range(-len(plan.batch_shape), 0):
+            if is_mapped(leaf, axis):
+                dim = leaf.array_dim(axis)
+                if dim < len(spec) and spec[dim] is not None:
+                    found.add(axis)
+    return tuple(sorted(found))
+
+
+def current_mesh(given: Any, function: str) -> Any:
+    """The mesh that was given, or else the one that is set.
+
+    Raises:
+        SpecError: there is none.
+    """
+    mesh = given
+    if mesh is None:
+        mesh = jax.sharding.get_abstract_mesh()
+    if mesh is None or not mesh.shape:
+        raise SpecError(
+            f"{function}.shard(): there is no mesh; give one, .shard(..., mesh=...), "
+            f"or set one around the call (jax.set_mesh, in older JAX jax.sharding.use_mesh)"
+        )
+    return mesh

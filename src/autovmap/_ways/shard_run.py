@@ -1,0 +1,129 @@
+"""A batch over the devices of a mesh, by `jax.shard_map`."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from autovmap._bind.kinds import is_key
+from autovmap._plan.outputs import Group
+from autovmap._plan.plan import PlanData
+from autovmap._run.result import Groups
+from autovmap._ways.shard import Placed, Shards
+
+Inside = Callable[[PlanData, Sequence[Any]], tuple[list[Any], ...]]
+
+
+def sharded(
+    plan: PlanData,
+    shards: Shards,
+    mesh: Any,
+    leaves: Sequence[Any],
+    groups: Groups,
+    inside: Inside,
+) -> tuple[list[Any], ...]:
+    """The outputs of a plan, each device computing its part.
+
+    Where a mesh axis divides the batch axis, each device has its part of the inputs and keeps
+    its part of the outputs. Where it does not, no sharding exists: each takes its rows of
+    replicated inputs, by an index that stops at the last, and the outputs are gathered.
+
+    Args:
+        plan: the plan of the whole batch.
+        shards: which axes lie where.
+        mesh: the mesh.
+        leaves: the leaves, sizes of 1 squeezed.
+        groups: the groups of outputs.
+        inside: the outputs of one device's part, from its plan and its leaves.
+    """
+    arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+    ndims = _output_ndims(plan, leaves, inside)
+
+    def local(*parts: Any) -> tuple[list[Any], ...]:
+        rows = list(leaves)
+        for i, part in zip(arrays, parts, strict=True):
+            rows[i] = part
+            for placed in shards.gathered:
+                if (dim := placed.dims[i]) is not None:
+                    rows[i] = jnp.take(rows[i], _rows(placed), axis=dim, mode="clip")
+        outputs = inside(shards.inner, rows)
+        return tuple(
+            [_gathered(plan, shards, group, x) for x in part]
+            for group, part in zip(groups, outputs, strict=True)
+        )
+
+    in_specs = tuple(PartitionSpec(*shards.leaf_spec(i, jnp.ndim(leaves[i]))) for i in arrays)
+    out_specs = tuple(
+        [PartitionSpec(*shards.output_spec(plan, group, ndim)) for ndim in part]
+        for group, part in zip(groups, ndims, strict=True)
+    )
+    mapped = jax.shard_map(
+        local, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
+    )
+    given = [_placed(leaves[i], mesh, spec) for i, spec in zip(arrays, in_specs, strict=True)]
+    return mapped(*given)
+
+
+def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tuple[list[int], ...]:
+    """How many dims each output of the whole batch has.
+
+    Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
+    """
+    given = [_anywhere(x) if isinstance(x, jax.Array) else x for x in leaves]
+    shapes = jax.eval_shape(lambda rows: inside(plan, rows), given)
+    return tuple([len(x.shape) for x in part] for part in shapes)
+
+
+def _anywhere(array: Any) -> Any:
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
+
+
+def _placed(array: Any, mesh: Any, spec: Any) -> Any:
+    """The array where `shard_map` wants it: on an Explicit mesh it must lie there before."""
+    explicit = any("Explicit" in str(kind) for kind in getattr(mesh, "axis_types", None) or ())
+    if explicit and hasattr(jax, "reshard"):
+        return jax.reshard(array, NamedSharding(mesh, spec))
+    return array
+
+
+def _rows(placed: Placed) -> Any:
+    """Which examples of an axis a device computes; beyond the last, the last again."""
+    start = lax.axis_index(placed.names) * placed.step
+    return jnp.minimum(start + jnp.arange(placed.step), placed.size - 1)
+
+
+def _gathered(
+    plan: PlanData, shards: Shards, group: Group, array: Any, ndim: int | None = None
+) -> Any:
+    """An output whose parts are gathered along the axes that no sharding exists for.
+
+    `ndim` is how many dims the output has, where an array is a key's data.
+    """
+    array = jnp.asarray(array)
+    dims = [
+        (dim, placed)
+        for placed in shards.gathered
+        if (dim := shards.dim(plan, placed, group, ndim or array.ndim)) is not None
+    ]
+    if not dims:
+        return array
+    if is_key(array):  # JAX gathers no keys, but their data
+        data = _gathered(plan, shards, group, jax.random.key_data(array), array.ndim)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    names = tuple(name for _, placed in dims for name in placed.names)
+    parts = [placed.parts for _, placed in dims]
+    array = lax.all_gather(array, names)
+    array = lax.reshape(array, (*parts, *array.shape[1:])) if len(parts) > 1 else array
+    # Each axis of parts goes in front of the dim whose parts it counts, and the two become one.
+    for i in reversed(range(len(parts))):
+        dim, placed = dims[i]
+        array = jnp.moveaxis(array, i, i + dim)
+        shape = array.shape
+        merged = (*shape[: i + dim], math.prod(shape[i + dim : i + dim + 2]), *shape[i + dim + 2 :])
+        array = lax.slice_in_dim(lax.reshape(array, merged), 0, placed.size, axis=i + dim)
+    return array

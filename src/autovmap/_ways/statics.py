@@ -1,0 +1,149 @@
+"""Which arguments without a rank are static when a function is compiled.
+
+Told once, from the parameters alone: what a call passes never changes it.
+"""
+
+import collections.abc
+import enum
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from autovmap._spec.annotations.scope import Scope
+from autovmap._spec.ranks import is_mapped
+from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
+from autovmap.errors import SpecError
+
+STATIC: tuple[type, ...] = (bool, int, str, bytes, enum.Enum, type, np.dtype)
+CONSTANT: tuple[type, ...] = (enum.Enum, types.ModuleType, type(Ellipsis), type(NotImplemented))
+TRACED: tuple[type, ...] = (float, complex, np.generic, np.ndarray)
+
+
+def static_names(
+    spec: Spec,
+    signature: inspect.Signature,
+    scope: Scope,
+    is_leaf: Callable[[Any], bool],
+    skipped: str = "",
+) -> tuple[str, ...]:
+    """The parameters without a rank whose annotation or default says that they are static.
+
+    An annotation that is definite decides: a bool, int, str, enum, type or callable is static, a
+    float or an array is traced. Otherwise a default value of the former kinds is static; a
+    callable only if `is_leaf`, as a module holds arrays. `skipped` is a method's object.
+    """
+    found: list[str] = []
+    for p in spec.parameters:
+        if p.name == skipped or is_mapped(p.rank) or p.kind in (VAR_POSITIONAL, VAR_KEYWORD):
+            continue
+        parameter = signature.parameters[p.name]
+        said = _said_by_annotation(parameter.annotation, scope)
+        if said is None:
+            default = parameter.default
+            said = default is not inspect.Parameter.empty and (
+                isinstance(default, STATIC) or (callable(default) and is_leaf(default))
+            )
+        if said:
+            found.append(p.name)
+    return tuple(found)
+
+
+def _said_by_annotation(annotation: Any, scope: Scope) -> bool | None:
+    """Whether a parameter is static; None where its annotation does not tell."""
+    if annotation is inspect.Parameter.empty:
+        return None
+    try:
+        said = {_is_static(member) for member in _members(scope.resolve(annotation), scope)}
+    except Exception:  # an annotation that does not resolve says nothing here
+        return None
+    said.discard(None)
+    return said.pop() if len(said) == 1 else None
+
+
+def _members(annotation: Any, scope: Scope) -> list[Any]:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return [m for a in arguments for m in _members(scope.resolve(a), scope)]
+    if origin in (typing.Annotated, typing.Final):
+        return _members(scope.resolve(arguments[0]), scope)
+    return [] if annotation in (None, type(None)) else [annotation]
+
+
+def _is_static(annotation: Any) -> bool | None:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return True
+    cls = annotation if origin is None else origin
+    if not isinstance(cls, type):
+        return True if cls is typing.Callable else None
+    if issubclass(cls, STATIC) or cls is collections.abc.Callable:
+        return True
+    return False if issubclass(cls, TRACED) or hasattr(cls, "at") else None
+
+
+def given_names(
+    given: Any, what: str, function: str, known: Sequence[str], ranked: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The parameters that a caller named in `static_argnames` or `donate_argnames`, checked."""
+    try:
+        names: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
+    except TypeError:
+        raise SpecError(
+            f"{function}.jit(): {what} is {given!r}; give the name of a parameter, or several"
+        ) from None
+    for name in names:
+        if name not in known:
+            raise SpecError(
+                f"{function}.jit(): {what} has {name!r}, which is no parameter; these are: "
+                f"{', '.join(known) or 'none'}"
+            )
+        if name in ranked:
+            raise SpecError(
+                f"{function}.jit(): {what} has {name!r}, which has a base rank, and so is "
+                f"traced; leave it out of {what}, or give it no rank"
+            )
+    return names
+
+
+@functools.lru_cache(maxsize=512)
+def changes(cls: type) -> bool:
+    """Whether a value of a type may change while its hash stays, or has no hash at all.
+
+    As a static argument it would select a program that was compiled for its old contents.
+
+    >>> changes(str), changes(type(len)), changes(list), changes(type("Config", (), {}))
+    (False, False, True, True)
+    """
+    known: Any = cls
+    if cls is slice:  # has no hash before Python 3.12
+        return False
+    if known.__hash__ is None:
+        return True
+    if known.__hash__ is not object.__hash__ and known.__eq__ is not object.__eq__:
+        return False
+    if getattr(getattr(known, "__dataclass_params__", None), "frozen", False):
+        return False
+    return not (issubclass(cls, CONSTANT) or any("__call__" in vars(base) for base in cls.__mro__))
+
+
+def refuse_changing(value: Any, where: str) -> None:
+    """Refuse a static value that may change.
+
+    Raises:
+        SpecError: see `changes`.
+    """
+    cls = type(value)
+    if not changes(cls):
+        return
+    why = "has no hash" if cls.__hash__ is None else "is hashed by identity"
+    raise SpecError(
+        f"{where} is a {cls.__name__}, which is no pytree and {why}: a compiled function would go "
+        f"on with its old contents once they change. Register the class "
+        f"(jax.tree_util.register_dataclass, register_pytree_node), make it a frozen dataclass, "
+        f"or give it __hash__ and __eq__"
+    )

@@ -1,0 +1,93 @@
+"""What a way of running adds to a plan, in words."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from autovmap._plan.plan import PlanData
+from autovmap._ways.bucket import padded_sizes
+from autovmap._ways.chunk import Chunks, plan_chunks, with_layers
+from autovmap._ways.fit import Sized
+from autovmap._ways.options import Chunk, Ways
+from autovmap._ways.shard import Shards, plan_shards
+
+
+def steps(
+    plan: PlanData,
+    ways: Ways,
+    sized: Sized | None = None,
+    sharded: Collection[int] = (),
+    mesh: Mapping[Any, int] | None = None,
+) -> tuple[str, ...]:
+    """A line for each way, in the order in which they apply: bucket, shard, chunk, loop.
+
+    Args:
+        plan: the plan of the whole batch.
+        ways: what the caller asked for.
+        sized: how many examples at once, where that is decided.
+        sharded: the batch axes along which arguments lie on several devices.
+        mesh: the sizes of the mesh's axes, for a shard.
+    """
+    found: list[str] = []
+    inner = plan
+    if ways.looped:
+        found.append("loop: a Python loop over the examples, in place of the layers")
+    if ways.bucket is not None:
+        sizes = padded_sizes(plan, ways.bucket)
+        parts = [f"batch axis {a} padded from {old} to {new}" for a, (old, new) in sizes.items()]
+        found.append(f"bucket: {', '.join(parts) or 'nothing to pad'}")
+        new_sizes = {axis: new for axis, (_, new) in sizes.items()}
+        layers = [replace(la, size=new_sizes.get(la.axis, la.size)) for la in plan.layers]
+        inner = with_layers(plan, layers)
+    if ways.shard is not None and mesh is not None:
+        shards = plan_shards(inner, ways.shard, mesh)
+        inner = shards.inner
+        found.append(_shards(shards))
+    if ways.chunk is not None:
+        at = () if ways.shard is not None else sharded
+        found += _chunk(inner, ways.chunk, sized, at, ways.shard is not None)
+    return tuple(found)
+
+
+def _shards(shards: Shards) -> str:
+    parts = [
+        f"batch axis {p.axis} over mesh axis {' and '.join(map(repr, p.names))}, {p.parts} parts "
+        + (f"of {p.step}" if p.divides else f"of at most {p.step}, gathered on every device")
+        for p in shards.placed
+    ]
+    return f"shard: {'; '.join(parts) or 'replicated, as no such batch axis is mapped'}"
+
+
+def _chunk(
+    plan: PlanData, asked: Chunk, sized: Sized | None, sharded: Collection[int], each: bool
+) -> list[str]:
+    where = " on each device" if each else ""
+    found: list[str] = []
+    if not isinstance(asked.size, int):
+        bound = "half of the free memory" if asked.memory is None else f"{asked.memory:,} bytes"
+        if sized is None:
+            return [f"chunk: as many examples as fit {bound}, decided at the first call"]
+        if sized.timed:
+            found.append(f"chunk size: at most {sized.examples} examples, {_timed(sized)}")
+        else:
+            found.append(f"chunk size: at most {sized.examples} examples fit {bound}{where}")
+    chunks = plan_chunks(plan, 1 if sized is None else sized.examples, sharded)
+    found.append(f"chunk: {_chunks(chunks)}{where}")
+    if asked.remat:
+        found.append("remat: a chunk is computed again in the backward pass")
+    return found
+
+
+def _timed(sized: Sized) -> str:
+    shown = ", ".join(f"{size} at once {seconds:.2g} s" for size, seconds in sized.timed)
+    return f"the quickest on {sized.sample} ({shown})"
+
+
+def _chunks(chunks: Chunks) -> str:
+    if not chunks.splits:
+        return "all examples at once"
+    cut = " and ".join(f"{split.step} of batch axis {split.axis}" for split in chunks.splits)
+    overlap = any(split.size % split.step for split in chunks.splits)
+    return f"{chunks.count} chunks of {chunks.examples} examples ({cut})" + (
+        ", the last overlapping" * overlap
+    )
