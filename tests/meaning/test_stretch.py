@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax import lax
 
-from autovmap import auto_vmap
+from autovmap import SpecError, auto_vmap
 from compose.jaxprs import equations
 from strategies import cases
 
@@ -165,14 +165,109 @@ def thrice(x: Any, y: Any) -> Any:
 thrice.defvjp(lambda x, y: (thrice(x, y), None), lambda _, ct: thrice(*ct))
 
 
-@pytest.mark.parametrize("function", [twice, thrice], ids=["custom_jvp", "custom_vjp"])
-def test_calls_with_rules_of_their_own_are_right_if_not_always_small(function: Any) -> None:
-    """Other higher-order primitives are taken whole: each output depends on every input."""
-    one, other = shapes(lambda x, y: function(x, y))
-    assert one in (X, BOTH)
-    assert other in (Y, BOTH)
+def mapped_over_devices(x: Any, y: Any) -> Any:
+    """The same inside of a `shard_map`."""
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("d",))
+    spec = jax.sharding.PartitionSpec()
+    double = lambda x, y: (x * 2, y * 2)  # noqa: E731
+    return jax.shard_map(double, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)(x, y)
+
+
+CALLS = {
+    "custom_jvp": twice,
+    "custom_vjp": thrice,
+    "custom_jvp in jit": jax.jit(twice),
+    "checkpoint": jax.checkpoint(lambda x, y: (x * 2, y * 2)),
+    "shard_map": mapped_over_devices,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_through_calls_with_rules_of_their_own(name: str) -> None:
+    function = CALLS[name]
+    assert shapes(lambda x, y: function(x, y)) == (X, Y)
     assert shapes(lambda x, y: function(x, x)) == (X, X)
     assert shapes(lambda x, y: (function(x, 1.0)[0], y)) == (X, Y)
+    assert shapes(lambda x, y: (*function(x, 1.0), y)) == (X, (1, 1), Y)
+
+
+def test_what_takes_its_operands_together_is_right_if_not_small() -> None:
+    """A `reduce` of two arrays, and a solver, whose outputs depend on every input."""
+    add = lambda a, b: (a[0] + b[0], a[1] + b[1])  # noqa: E731
+    rows = lambda x, y: (jnp.full(2, x), jnp.full(2, y))  # noqa: E731
+    zeros = (jnp.float32(0), jnp.float32(0))
+    assert shapes(lambda x, y: lax.reduce(rows(x, y), zeros, add, (0,))) == (BOTH, BOTH)
+    solve = lambda mv, b: b / 2  # noqa: E731
+    solved = lambda x: lax.custom_linear_solve(lambda v: v * 2, x, solve, symmetric=True)  # noqa: E731
+    assert shapes(lambda x, y: (solved(x), y)) == (X, Y)
+
+
+@jax.custom_jvp
+def index(x: Any) -> Any:
+    """Which example it is, with a derivative of its own."""
+    return x + lax.axis_index("i")
+
+
+index.defjvps(lambda t, _, x: t)
+
+
+@jax.custom_vjp
+def index_back(x: Any) -> Any:
+    """The same for reverse mode."""
+    return x + lax.axis_index("i")
+
+
+index_back.defvjp(lambda x: (index_back(x), None), lambda _, ct: (ct,))
+
+
+def solved(x: Any) -> Any:
+    """A solver whose function names the axis."""
+    return lax.custom_linear_solve(
+        lambda v: v * (1 + lax.axis_index("i")),
+        x,
+        lambda mv, b: b / (1 + lax.axis_index("i")),
+        symmetric=True,
+    )
+
+
+def found_root(x: Any) -> Any:
+    """The root of a function that names the axis."""
+    i = lambda: lax.axis_index("i")  # noqa: E731
+    return lax.custom_root(
+        lambda v: v - x - i(), x, lambda f, _: x + i(), lambda g, y: y / g(jnp.float32(1))
+    )
+
+
+NAMING: dict[str, Any] = {
+    "custom_jvp": index,
+    "custom_vjp": index_back,
+    "custom_jvp in scan": lambda x: lax.scan(lambda c, _: (index(x), None), x, None, length=2)[0],
+    "custom_linear_solve": solved,
+    "custom_root": found_root,
+    "jit": jax.jit(index),
+    "checkpoint": jax.checkpoint(lambda x: x + lax.axis_index("i")),
+    "cond": lambda x: lax.cond(x > 0, index, jnp.sin, x),
+    "while": lambda x: lax.while_loop(lambda c: c < lax.axis_index("i"), lambda c: c + 1, x),
+}
+"""Functions whose result depends on the axis i, which only something inside of them names."""
+
+FREE: dict[str, Any] = {
+    "relu": jax.nn.relu,
+    "softplus": jax.nn.softplus,
+    "logsumexp": lambda x: jax.nn.logsumexp(jnp.stack([x, x])),
+    "custom_jvp": lambda x: twice(x, 1.0)[0],
+    "custom_vjp": lambda x: thrice(x, 1.0)[0],
+    "custom_linear_solve": lambda x: lax.custom_linear_solve(
+        lambda v: v * 2, x, lambda mv, b: b / 2, symmetric=True
+    ),
+    "solve": lambda x: jnp.linalg.solve(jnp.eye(2) * (1 + x), jnp.ones(2))[0],
+    "shard_map": lambda x: mapped_over_devices(x, 1.0)[0],
+    "jit": jax.jit(jax.nn.relu),
+    "scan": lambda x: lax.scan(lambda c, _: (jax.nn.relu(c), None), x, None, length=2)[0],
+    "cond": lambda x: lax.cond(x > 0, jax.nn.relu, jnp.sin, x),
+    "while": lambda x: lax.while_loop(lambda c: c < 1, lambda c: jax.nn.relu(c) + 1, x),
+}
+"""Functions that name no axis: calls and rules of their own, and what holds others."""
 
 
 class TestNames:
@@ -203,6 +298,29 @@ class TestNames:
             return inner, out
 
         assert shapes(function, axis_name=self.names) == (X, (*Y, 2))
+
+    @pytest.mark.parametrize("name", NAMING)
+    def test_inside_calls(self, name: str) -> None:
+        """Where the axis is named in a jaxpr that an equation holds, of whatever primitive."""
+        inside = NAMING[name]
+        found = shapes(lambda x, y: (inside(jnp.float32(0.5)), y), axis_name=self.names)
+        assert found == (X, Y)
+
+    @pytest.mark.parametrize("name", FREE)
+    def test_calls_that_name_no_axis(self, name: str) -> None:
+        """Wrapped functions among an equation's parameters are never compared with a name."""
+        function = FREE[name]
+        assert shapes(lambda x, y: (function(x), y), axis_name=self.names) == (X, Y)
+        out_axes = ({"out": None}, 0)
+        free = auto_vmap(x=0, y=0, axis_name=self.names, out_axes=out_axes)(
+            lambda x, y: ({"out": function(jnp.float32(0.5))}, x + y)
+        )
+        assert free(jnp.ones(X), jnp.ones(Y))[0]["out"].shape == ()
+        bound = auto_vmap(x=0, y=0, axis_name=self.names, out_axes=out_axes)(
+            lambda x, y: ({"out": function(x)}, x + y)
+        )
+        with pytest.raises(SpecError, match=r"result\[0\]\['out'\] None.* batch axis -2 'i'"):
+            bound(jnp.ones(X), jnp.ones(Y))
 
     def test_names_that_only_look_alike(self) -> None:
         """An axis called 'a', and a parameter that holds the letter."""

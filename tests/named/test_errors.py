@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -121,6 +122,9 @@ class TestResults:
             "result depends on the axis 'b', which its part of the pattern, `a`, lacks" in message
         )
         assert "  a b -> a\n    ^\n" in message
+        assert message == told(SpecError, "a b -> a", jax.nn.relu, jnp.ones((2, 3))).replace(
+            "relu()", "sin()"
+        )  # a function with a derivative of its own
         with pytest.raises(SpecError, match="depends on the axis 'b'"):
             named_vmap("a b -> a")(jnp.sin).loop()(jnp.ones((2, 3)))
 

@@ -1,13 +1,23 @@
 """On which inputs an output depends, read from the jaxpr of one example."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 Axes: TypeAlias = frozenset[int]
 """Batch axes of a call, counted from the right."""
 NONE: Axes = frozenset()
+
+CALLS = (
+    *("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "shard_map"),
+    *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
+)
+"""Primitives, by their names in all supported versions, that call the one jaxpr they hold.
+
+vmap maps each of their outputs as that jaxpr says. Other primitives with a jaxpr of as many inputs
+and outputs do not: a `reduce` of several operands, of which one is mapped, maps all its outputs.
+"""
 
 
 def reached(
@@ -15,8 +25,9 @@ def reached(
 ) -> list[Axes]:
     """The batch axes on which each output of a jaxpr depends.
 
-    Goes right through jit, scan, cond and while; any other primitive's outputs depend on all of
-    its inputs. What an equation does over a named axis depends on that axis.
+    Goes right through jit, custom derivatives and other calls, through scan, cond and while; any
+    other primitive's outputs depend on all of its inputs. What an equation does over a named axis
+    depends on that axis.
 
     >>> import jax
     >>> jaxpr = jax.make_jaxpr(lambda x, y: (x + 1, x * y, 3.0))(1.0, 2.0)
@@ -28,7 +39,7 @@ def reached(
         inputs: for each of its inputs the axes along which it is mapped.
         names: the named batch axes.
     """
-    jaxpr = closed.jaxpr if isinstance(closed, ClosedJaxpr) else closed
+    jaxpr = _opened(closed)
     known: dict[Any, Axes] = dict(zip(jaxpr.invars, inputs, strict=True))
 
     def axes_of(var: Any) -> Axes:
@@ -43,8 +54,6 @@ def reached(
 def _outputs(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> list[Axes]:
     params = equation.params
     match equation.primitive.name:
-        case "jit" | "pjit":
-            return reached(params["jaxpr"], inputs, names)
         case "scan":
             return _scan(equation, inputs, names)
         case "while":
@@ -52,9 +61,25 @@ def _outputs(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -
         case "cond":
             branches = [reached(branch, inputs[1:], names) for branch in params["branches"]]
             return [union([inputs[0], *outs]) for outs in zip(*branches, strict=True)]
+        case name if name in CALLS and (called := _called(equation)) is not None:
+            return reached(called, inputs, names)
         case _:
             named = [frozenset({axis}) for name, axis in names.items() if _mentions(params, name)]
             return [union([*inputs, *named])] * len(equation.outvars)
+
+
+def _called(equation: Any) -> Any:
+    """The one jaxpr of an equation, if it takes its inputs and gives its outputs."""
+    jaxprs = list(_jaxprs(equation.params))
+    if len(jaxprs) != 1:
+        return None
+    inside = _opened(jaxprs[0])
+    counts = len(inside.invars), len(inside.outvars)
+    return jaxprs[0] if counts == (len(equation.invars), len(equation.outvars)) else None
+
+
+def _opened(jaxpr: Any) -> Any:
+    return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
 
 
 def union(parts: Iterable[Axes]) -> Axes:
@@ -69,7 +94,7 @@ def _scan(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> l
     has one dim less inside.
     """
     jaxpr = equation.params["jaxpr"]
-    inside = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+    inside = _opened(jaxpr)
     sliced = _slices(equation.invars, inside.invars)
     last = len(equation.invars) - sliced
     first = last - (len(equation.outvars) - _slices(equation.outvars, inside.outvars))
@@ -100,9 +125,30 @@ def _while(params: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> li
 
 
 def _mentions(params: Mapping[str, Any], name: Hashable) -> bool:
-    """Whether an equation's parameters name an axis: a collective, `axis_index`, a nested call."""
-    return any(
-        value == name or (isinstance(value, (tuple, frozenset)) and name in value)
-        for key, value in params.items()
-        if "ax" in key and isinstance(value, (Hashable, tuple))
-    ) or any(key.endswith("jaxpr") and repr(name) in str(value) for key, value in params.items())
+    """Whether an equation's parameters name an axis: a collective, `axis_index`, a nested call.
+
+    Only values of the name's own type are compared with it: what else stands there may refuse to
+    be compared, as JAX's wrapped functions do.
+    """
+    values = list(_within(params))
+    return any(type(value) is type(name) and value == name for value in values) or any(
+        _mentions(equation.params, name)
+        for jaxpr in _jaxprs(params)
+        for equation in _opened(jaxpr).eqns
+    )
+
+
+def _jaxprs(params: Mapping[str, Any]) -> Iterator[Any]:
+    """The jaxprs among an equation's parameters, told by their type.
+
+    Each primitive has another name for them, and a `custom_linear_solve` keeps them in a tuple.
+    """
+    return (value for value in _within(params) if isinstance(value, (ClosedJaxpr, Jaxpr)))
+
+
+def _within(container: Any) -> Iterator[Any]:
+    """All that stands in containers within containers; the keys of mappings are left out."""
+    for value in container.values() if isinstance(container, Mapping) else container:
+        yield value
+        if isinstance(value, (tuple, list, set, frozenset, Mapping)):
+            yield from _within(cast("Any", value))
