@@ -1,9 +1,10 @@
 """Methods: in class bodies, above and below classmethod and staticmethod, and as pytrees."""
 
+import abc
 import copy
 import inspect
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autovmap import BoundAutoVmapped, SpecError, auto_vmap, like
+from autovmap import BoundAutoVmapped, SpecError, auto_vmap, like, named_vmap
 
 BATCH = jnp.arange(12.0).reshape(4, 3)
 SUM = np.asarray(BATCH.sum(-1))
@@ -270,3 +271,48 @@ def test_a_lambda_in_a_class_body() -> None:
         f = auto_vmap(x=1)(lambda self, x: x.sum())
 
     equal(Holder().f(BATCH), SUM)
+
+
+def abstract(self: Any, x: Any) -> Any:
+    """What a subclass defines."""
+    raise NotImplementedError
+
+
+ABSTRACT = {
+    "above": lambda f: auto_vmap(x=1)(abc.abstractmethod(f)),
+    "below": lambda f: abc.abstractmethod(auto_vmap(x=1)(f)),
+    "jit": lambda f: auto_vmap(x=1)(abc.abstractmethod(f)).jit(),
+    "above jit": lambda f: abc.abstractmethod(auto_vmap(x=1)(f).jit()),
+    "partition": lambda f: auto_vmap(x=1)(abc.abstractmethod(f)).jit(partition=True),
+    "chunk": lambda f: auto_vmap(x=1)(abc.abstractmethod(f)).chunk(2),
+    "other options": lambda f: auto_vmap(x=1)(abc.abstractmethod(f)).replace(strict=True),
+    "a pattern": lambda f: named_vmap("b [n] -> b")(abc.abstractmethod(f)),
+    "class method, above": lambda f: auto_vmap(x=1)(classmethod(abc.abstractmethod(f))),
+    "class method, below": lambda f: classmethod(auto_vmap(x=1)(abc.abstractmethod(f))),
+    "class method, jit": lambda f: classmethod(auto_vmap(x=1)(abc.abstractmethod(f)).jit()),
+    "static method, above": lambda f: auto_vmap(x=1)(staticmethod(abc.abstractmethod(f))),
+    "static method, below": lambda f: staticmethod(auto_vmap(x=1)(abc.abstractmethod(f))),
+    "static method, jit": lambda f: staticmethod(auto_vmap(x=1)(abc.abstractmethod(f)).jit()),
+}
+
+
+@pytest.mark.parametrize("name", ABSTRACT)
+def test_an_abstract_method_stays_one(name: str) -> None:
+    """In the class and in one derived from it, which asks for the attribute anew."""
+    base = abc.ABCMeta("Base", (), {"f": ABSTRACT[name](abstract)})
+    derived = abc.ABCMeta("Derived", (base,), {})
+    for cls in (base, derived):
+        with pytest.raises(TypeError, match=r"abstract method '?f'?"):
+            cls()
+    made = abc.ABCMeta("Made", (derived,), {"f": auto_vmap(x=1)(lambda self, x: x.sum())})
+    equal(made().f(BATCH), SUM)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_what_is_bound_to_an_object_tells_that_it_is_abstract() -> None:
+    class Base(NamedTuple):
+        f = auto_vmap(x=1)(abc.abstractmethod(abstract))
+
+    assert Base().f.__isabstractmethod__
+    assert Base().f.jit().__isabstractmethod__
+    assert not Plain().named.__isabstractmethod__
+    assert not hasattr(Plain.named, "__isabstractmethod__")

@@ -150,6 +150,10 @@ class BoundAutoVmapped(Generic[Q, R]):
         return self._instance
 
     @property
+    def __isabstractmethod__(self) -> bool:  # asked of a class method when a subclass is made
+        return getattr(self._function, "__isabstractmethod__", False)
+
+    @property
     def __signature__(self) -> inspect.Signature:
         shown = getattr(self._function, "__signature__", self._function._signature)
         signature = cast("inspect.Signature", shown)

@@ -16,6 +16,7 @@ from autovmap._spec.spec import Spec
 def adopt(decorated: Any, function: Any) -> None:
     """Give a decorated object the function's name, docstring, annotations and attributes."""
     functools.update_wrapper(decorated, function, updated=())
+    keep_abstract(decorated, function)
     taken = dir(type(decorated))
     for name, value in getattr(function, "__dict__", {}).items():
         if name not in taken and not name.startswith("_"):
@@ -27,6 +28,12 @@ def adopt(decorated: Any, function: Any) -> None:
     for name in ("__name__", "__qualname__"):
         if name not in vars(decorated):
             setattr(decorated, name, getattr(inner, name, type(inner).__name__))
+
+
+def keep_abstract(decorated: Any, function: Any) -> None:
+    """Mark what is made of an abstract method as one, as `functools.wraps` and `jax.jit` do."""
+    if getattr(function, "__isabstractmethod__", False):
+        decorated.__isabstractmethod__ = True
 
 
 def show_annotations(

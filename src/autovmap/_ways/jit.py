@@ -12,7 +12,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of, shown
 from autovmap._cache import BoundedCache
-from autovmap._function.identity import BoundTransform, by_name
+from autovmap._function.identity import BoundTransform, by_name, keep_abstract
 from autovmap._run.carried import carried
 from autovmap._show.plan import Plan
 from autovmap._spec.annotations.scope import scope_of
@@ -79,6 +79,7 @@ class Jitted(Generic[P, R]):
     def __init__(self, function: Any, told: "Told") -> None:
         """Use `f.jit()`."""
         functools.update_wrapper(cast("Any", self), function, updated=())
+        keep_abstract(self, function)
         self.__wrapped__ = function
         self._told = told
         self._ways: BoundedCache[Any] = BoundedCache(TYPES)
@@ -246,6 +247,10 @@ class BoundJitted(Partial[P, R]):
     @property
     def __self__(self) -> Any:
         return self.args[0]
+
+    @property
+    def __isabstractmethod__(self) -> bool:
+        return getattr(self.jitted, "__isabstractmethod__", False)
 
     @property
     def _program(self) -> Any:
