@@ -17,7 +17,7 @@ from pathlib import Path
 
 FEATURES = ("chunk", "shard", "bucket", "reduce", "pattern", "progress", "static", "signature")
 
-CALLS = '''
+CALLS = """
 import json, os, sys, time
 import jax, jax.numpy as jnp, optree
 root = sys.argv[1]
@@ -66,7 +66,7 @@ for name, way in ways.items():
         })
     found[name] = rows
 print(json.dumps({"import ms": imported, "calls": found}))
-'''
+"""
 
 
 def functions(tree: ast.AST) -> Iterator[tuple[int, str]]:

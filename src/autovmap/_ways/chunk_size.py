@@ -2,9 +2,10 @@
 
 import math
 import os
+import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,12 @@ from autovmap._plan.layers import is_mapped
 from autovmap._plan.plan import PlanData
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks, refuse_symbolic
-from autovmap._ways.fit import Sized, fitting, quickest
+from autovmap._ways.divergence import diverges
+from autovmap._ways.fit import BETWEEN, Sized, candidates, fitting, quickest
 from autovmap._ways.options import Chunk
 from autovmap._ways.parts import Parts
 from autovmap._ways.split import Partition
+from autovmap.errors import SpecError
 
 SIZES = 1024
 """For how many plans a chunk's size is kept."""
@@ -37,6 +40,12 @@ SAMPLE = 2**28
 ROUNDS = 3
 LONG = 1.0
 """Seconds after which a size is not timed again."""
+BUDGET = 3.0
+"""Seconds that timing sizes of diverging examples may take, about, beside compiling."""
+DEAR = 5.0
+"""Seconds of compiling after which only one at a time and all at once are tried."""
+TELLING = 1.0
+"""Seconds of timing from which on a line says what is going on."""
 
 
 class Sizing:
@@ -86,12 +95,18 @@ class Sizing:
                 stacklevel=7,
             )
             return Sized(UNKNOWN_SIZE)
-        if self._asked.memory is not None or (needs(fits) or 0) <= CACHES[-1] or not _on_cpu():
+        if self._asked.memory is not None or fits == 1:
+            return Sized(fits)
+        diverging = self._diverges(parts, args, kwargs)
+        in_caches = (needs(fits) or 0) <= CACHES[-1] or not _on_cpu()
+        if in_caches and not diverging:
             return Sized(fits)
         if not self._timeable(call, parts):
             return Sized(fits, final=False)
         if self._has_effects(parts, args, kwargs):
             return Sized(fits)
+        if diverging:
+            return self._quickest_apart(call, total, fits, parts)
         return self._quickest(call, total, fits, parts, needs)
 
     def _needs(self, parts: Parts, args: Any, kwargs: Any) -> Callable[[int], int | None]:
@@ -130,9 +145,64 @@ class Sizing:
 
     def _has_effects(self, parts: Parts, args: Any, kwargs: Any) -> bool:
         """Whether the function does more than compute, so that it must not run once more."""
+        return bool(self._jaxpr(parts, args, kwargs).effects)
+
+    def _jaxpr(self, parts: Parts, args: Any, kwargs: Any) -> Any:
         (*static, _), arrays = self._partition.split(args, kwargs)
-        traced = self._partition.program.trace((*static, parts), arrays, (), ())
-        return bool(traced.jaxpr.effects)
+        return self._partition.program.trace((*static, parts), arrays, (), ()).jaxpr
+
+    def _diverges(self, parts: Parts, args: Any, kwargs: Any) -> bool:
+        """Whether examples at once may wait for each other: see `diverges`."""
+        try:
+            alone = self._jaxpr(replace(parts, examples=1), args, kwargs)
+        except SpecError:  # a named axis keeps its examples together
+            return False
+        return diverges(alone, self._jaxpr(replace(parts, examples=None), args, kwargs))
+
+    def _quickest_apart(self, call: Call, total: int, fits: int, parts: Parts) -> Sized:
+        """Time one example at a time, all at once, and sizes between, on the call's arguments.
+
+        All at once is timed first, on the whole batch if it fits, as the call would run it: what
+        that takes tells whether the others are timed on a part of the batch, and how many are.
+        """
+        started = time.perf_counter()
+        args, kwargs, sample = _part(call, fits)
+        first = self._seconds(args, kwargs, parts, sample)
+        again = self._seconds(args, kwargs, parts, sample)
+        sizes = candidates(1, sample, first - again < DEAR)
+        share = BUDGET / (again * len(sizes) * ROUNDS)
+        if share < 1 and sample > BETWEEN[-1]:
+            args, kwargs, sample = _part(call, max(BETWEEN[-1], int(sample * share)))
+            sizes = candidates(1, sample, first - again < DEAR)
+        if time.perf_counter() - started > TELLING or again * len(sizes) > TELLING:
+            shown = ", ".join(map(str, reversed(sizes)))
+            print(
+                f'{self._spec.function}.chunk("auto"): timing {shown} examples at once, '
+                f"as examples may take different ways; this is done once",
+                file=sys.stderr,
+            )
+        timed = self._timed(args, kwargs, parts, sizes)
+        best = quickest(timed)
+        chosen = fits if best == sample else best
+        return Sized(chosen, tuple(sorted(timed.items())), sample, diverging=True)
+
+    def _seconds(self, args: Any, kwargs: Any, parts: Parts, examples: int) -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(self._partition(args, kwargs, replace(parts, examples=examples)))
+        return time.perf_counter() - start
+
+    def _timed(
+        self, args: Any, kwargs: Any, parts: Parts, sizes: Collection[int]
+    ) -> dict[int, float]:
+        """The least seconds that each size took, of a few rounds, in turn."""
+        for size in sizes:
+            self._seconds(args, kwargs, parts, size)  # compiled, and its memory touched
+        timed = {size: self._seconds(args, kwargs, parts, size) for size in sizes}
+        for _ in range(1, ROUNDS):
+            for size in sizes:
+                if timed[size] < LONG:
+                    timed[size] = min(timed[size], self._seconds(args, kwargs, parts, size))
+        return timed
 
     def _quickest(
         self, call: Call, total: int, fits: int, parts: Parts, needs: Callable[[int], int | None]
@@ -142,18 +212,7 @@ class Sizing:
         args, kwargs, sample = _part(call, sample)
         sizes = {fitting(sample, needs, bound) or 1 for bound in CACHES} | {sample}
 
-        def seconds(examples: int) -> float:
-            more = replace(parts, examples=examples)
-            start = time.perf_counter()
-            jax.block_until_ready(self._partition(args, kwargs, more))
-            return time.perf_counter() - start
-
-        for size in sizes:
-            seconds(size)  # compiled, and its memory touched
-        timed = {size: seconds(size) for size in sizes}
-        for size in sizes:
-            for _ in range(1, ROUNDS if timed[size] < LONG else 1):
-                timed[size] = min(timed[size], seconds(size))
+        timed = self._timed(args, kwargs, parts, sizes)
         best = quickest(timed)
         return Sized(fits if best == sample else best, tuple(sorted(timed.items())), sample)
 

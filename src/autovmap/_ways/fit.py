@@ -6,6 +6,8 @@ from dataclasses import dataclass
 SMALL = (4, 32)
 """The two numbers of examples whose programs are measured for the line."""
 TRIES = 6
+BETWEEN = (8, 64)
+"""The sizes between one at a time and all at once that are timed where examples diverge."""
 FASTER = 0.95
 """What a smaller number must take, as a part of the largest's time, to be picked."""
 
@@ -19,6 +21,8 @@ class Sized:
     sample: int = 0
     final: bool = True
     """Whether a later call has nothing to add: sizes can't be timed while tracing."""
+    diverging: bool = False
+    """Whether they were timed because examples can take different ways."""
 
 
 def quickest(seconds: Mapping[int, float]) -> int:
@@ -30,6 +34,19 @@ def quickest(seconds: Mapping[int, float]) -> int:
     least = min(seconds, key=seconds.__getitem__)
     largest = max(seconds)
     return least if seconds[least] <= FASTER * seconds[largest] else largest
+
+
+def candidates(least: int, most: int, quickly: bool) -> tuple[int, ...]:
+    """The sizes to time where examples can take different ways, the largest first.
+
+    Examples that wait for each other do so least where one runs at a time; 8 and 64 keep some of
+    what vmap gains. Where compiling is not done `quickly`, only the two ends are tried.
+
+    >>> candidates(1, 2000, True), candidates(1, 2000, False), candidates(4, 50, True)
+    ((2000, 64, 8, 1), (2000, 1), (50, 8, 4))
+    """
+    sizes = (*BETWEEN, least) if quickly else (least,)
+    return tuple(sorted({most, *(size for size in sizes if least <= size < most)}, reverse=True))
 
 
 def fitting(total: int, temporaries: Callable[[int], int | None], bound: int) -> int | None:

@@ -79,8 +79,17 @@ def _chunk(
 
 
 def _timed(sized: Sized) -> str:
+    """What was timed, and what it showed: of examples that differ, what running apart gained."""
     shown = ", ".join(f"{size} at once {seconds:.2g} s" for size, seconds in sized.timed)
-    return f"the quickest on {sized.sample} ({shown})"
+    if not sized.diverging:
+        return f"the quickest on {sized.sample} ({shown})"
+    seconds = dict(sized.timed)
+    size = sized.examples if sized.examples in seconds else sized.sample
+    gained = seconds[sized.sample] / seconds[size]
+    told = "examples may differ, yet all at once is quickest"
+    if size != sized.sample:
+        told = f"examples differ: {size} at a time, {gained:.2g} times quicker than all at once"
+    return f"{told} (on {sized.sample}: {shown})"
 
 
 def _chunks(chunks: Chunks) -> str:
