@@ -1,7 +1,7 @@
-"""Settings that every test shares: threads, and how hard tests try.
+"""Settings that every test shares: threads, caches, and how hard tests try.
 
-`AUTOVMAP_HYPOTHESIS_PROFILE` picks the profile: "quick" while editing, "ci" (the default), "deep"
-for a run of an hour or more. Tests ask for a share of the profile's cases with `cases(share)`.
+How hard, and how patient: `effort`. What is kept from one run to the next: `caches`. What `pytest`
+leaves out, and what it says of that: `quick`.
 """
 
 import os
@@ -11,34 +11,34 @@ from pathlib import Path
 # OpenBLAS starts a thread a core for each small solve, which is slower than one: set it before
 # JAX and NumPy load the library.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Several processes run tests at once, which a GPU's memory would not bear by default.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from hypothesis import HealthCheck, settings
+import pytest
 
 # `oracle` and `strategies` are plain modules that tests in sub-folders import too.
 sys.path.insert(0, str(Path(__file__).parent))
 
-CASES = {"quick": 12, "ci": 100, "deep": 10_000}
+import caches
+import effort
 
-for _name, _count in CASES.items():
-    settings.register_profile(
-        _name,
-        max_examples=_count,
-        deadline=None,
-        print_blob=True,
-        # CI repeats: the same cases at every run, so that a red run is never a matter of luck.
-        derandomize=_name == "ci",
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
+# Tests take these from here. They are imported once the profile is chosen, and import this module
+# anew, under the name `conftest`: pytest knows it as `tests.conftest`.
+from effort import CASES, PATIENCE, PROFILE, SEED, scaled
 
-PROFILE = os.environ.get("AUTOVMAP_HYPOTHESIS_PROFILE", "ci")
-settings.load_profile(PROFILE)
+__all__ = ["CASES", "PATIENCE", "PROFILE", "SEED", "scaled"]
+
+pytest_plugins = ["quick"]
 
 
-def scaled(count: int) -> int:
-    """So many cases that tests make up by themselves, or an eighth of them while editing."""
-    return -(-count // 8) if PROFILE == "quick" else count
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    effort.choose(config.option.markexpr)
+    caches.keep(effort.PROFILE)
+    if effort.PROFILE not in effort.REPEATED and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(effort.SEED)
 
 
-PATIENCE = 1800
-"""Seconds after which a test takes a process of its own to hang. None needs a tenth of it, but a
-machine that does much else at the same time is many times slower."""
+def pytest_report_header() -> str:
+    repeat = "" if effort.SEED == 0 else f", repeat it with AUTOVMAP_SEED={effort.SEED}"
+    return f"autovmap: profile {effort.PROFILE}{repeat}; programs kept in {caches.programs()}"

@@ -71,6 +71,7 @@ def random_variances(count: int) -> np.ndarray:
 
 
 class TestData:
+    @pytest.mark.slow  # statsmodels takes seconds to import
     def test_is_statsmodels_series(self, statsmodels):
         data = statsmodels.datasets.nile.load_pandas().data
         nile = load_nile()
@@ -85,6 +86,7 @@ class TestData:
 
 @pytest.mark.usefixtures("x64")
 class TestModel:
+    @pytest.mark.slow  # statsmodels takes seconds to import
     def test_equals_statsmodels(self, statsmodels):
         model = statsmodels.tsa.UnobservedComponents(FLOW, "local level", use_exact_diffuse=True)
         points = np.vstack([LITERATURE, random_variances(30)])
@@ -130,6 +132,7 @@ class TestModel:
         assert shapes == [(5, 3)]
         assert scan.outvars[-1].aval.shape == (7, 5, 3)
 
+    @pytest.mark.slow  # statsmodels takes seconds to import
     def test_smoothed_level_equals_statsmodels(self, statsmodels):
         model = statsmodels.tsa.UnobservedComponents(FLOW, "local level", use_exact_diffuse=True)
         points = random_variances(5)
@@ -170,12 +173,14 @@ class TestMaximum:
         assert float(peak.var_level) == pytest.approx(LITERATURE[1], rel=1e-4)
         assert surface.timed.disagreement < 1e-12
 
+    @pytest.mark.slow  # statsmodels takes seconds to import
     def test_is_as_high_as_statsmodels(self, ran, statsmodels):
         model = statsmodels.tsa.UnobservedComponents(FLOW, "local level", use_exact_diffuse=True)
         fitted = model.fit(disp=0)
         assert float(ran[0].peak.log_likelihood) == pytest.approx(fitted.llf, abs=1e-3)
         assert ran[0].peak.log_likelihood >= fitted.llf - 1e-6
 
+    @pytest.mark.slow  # statsmodels takes seconds to import
     def test_of_bootstrap_series_are_as_high_as_statsmodels(self, ran, statsmodels):
         peaks = ran[0].bootstrap.peaks
         keys = jax.random.split(jax.random.key(0), 25)[:4]

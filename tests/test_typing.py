@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("pyright")
 
+pytestmark = pytest.mark.slow
+
 TYPED = Path(__file__).parent / "typing"
 SETTINGS = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}
 

@@ -150,7 +150,8 @@ def test_import_hooks(how):
     path = os.pathsep.join([str(HOOKED), *sys.path])
     run = subprocess.run(
         [sys.executable, "-W", "error", str(HOOKED / "run.py"), how],
-        env={**os.environ, "PYTHONPATH": path},
+        # Without bytecode: beartype would find there what it wrote under another configuration.
+        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,7 @@ import pytest
 from compose.on_devices import CHECKS
 from compose.scripts import finish, start
 
-pytestmark = pytest.mark.devices
+pytestmark = [pytest.mark.devices, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from compose.scripts import finish, start
 
 pytestmark = [
     pytest.mark.devices,
+    pytest.mark.slow,
     pytest.mark.skipif(
         not hasattr(jax.config, "jax_cpu_collectives_implementation"),
         reason=f"jax {jax.__version__} has no gloo collectives on CPU",

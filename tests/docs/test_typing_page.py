@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("pyright")
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "typing.md"
 SETTINGS = {
     "typeCheckingMode": "strict",

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import settings
 
 from autovmap import AutoVmapError, BatchShapeError, RankError, auto_vmap
+from conftest import SEED
 from strategies import Module, Pair, Point
 
-SEEDS = range(settings().max_examples * 300)
+SEEDS = range(SEED, SEED + settings().max_examples * 300)
 SIZES = np.array([1, 2, 3, 0])
 Shape = tuple[int, ...]
 Build = Callable[[Iterator[Any]], tuple[Any, ...]]

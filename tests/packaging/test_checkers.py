@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TYPED = Path(__file__).parents[1] / "typing" / "checkers"
 FILES = ["right.py", "wrong.py"]
 CHECKERS = {

@@ -496,6 +496,7 @@ def test_threads():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ten_million_examples_in_bounded_memory():
     """One sorted row of 8 each: 320 MB if all were there at once."""
     f = auto_vmap(x=0)(lambda x: jnp.sort(x * jnp.asarray([3.0, 1, -1, 2, -2, 4, 0, 5]))[2])
