@@ -71,6 +71,10 @@ class BoundAutoVmapped(Generic[Q, R]):
         """The transformed plain method: see `AutoVmapped.lift`; it is transformed as bound."""
         return BoundAutoVmapped(self._function.lift(BoundTransform(transform)), self._instance)
 
+    def reduce(self, folds: Any, *, axes: Any = None) -> "BoundAutoVmapped[Q, R]":
+        """Fold the results over the batch: see `AutoVmapped.reduce`."""
+        return BoundAutoVmapped(self._function.reduce(folds, axes=axes), self._instance)
+
     def loop(self) -> "BoundAutoVmapped[Q, R]":
         """A Python loop over real examples: see `AutoVmapped.loop`."""
         return BoundAutoVmapped(self._function.loop(), self._instance)

@@ -4,12 +4,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autovmap._spec.extent import Extent
+from autovmap._spec.fold import Reduce
 from autovmap._ways.options import Bucket, Chunk, Shard, Ways
 
 DEFAULT = Bucket()
 
 
-def chain_text(extent: Extent, options: Mapping[str, Any] | None, lifted: bool, ways: Ways) -> str:
+def chain_text(
+    extent: Extent,
+    options: Mapping[str, Any] | None,
+    lifted: bool,
+    ways: Ways,
+    reduce: Reduce | None = None,
+) -> str:
     """The methods in the order in which they apply, whatever the order they were written in.
 
     >>> from autovmap._ways.options import PLAIN
@@ -18,11 +25,15 @@ def chain_text(extent: Extent, options: Mapping[str, Any] | None, lifted: bool, 
     >>> chain_text(Extent(), None, False, PLAIN)
     ''
     """
-    return "".join(_links(extent, options, lifted, ways))
+    return "".join(_links(extent, options, lifted, ways, reduce))
 
 
 def _links(
-    extent: Extent, options: Mapping[str, Any] | None, lifted: bool, ways: Ways
+    extent: Extent,
+    options: Mapping[str, Any] | None,
+    lifted: bool,
+    ways: Ways,
+    reduce: Reduce | None,
 ) -> Iterator[str]:
     if lifted:
         yield ".lift(...)"
@@ -33,6 +44,8 @@ def _links(
         yield f".outer({', '.join(map(repr, groups))})"
     if extent.prepended:
         yield f".batch({', '.join(map(repr, extent.prepended))})"
+    if reduce is not None:
+        yield f".reduce({reduce})"
     if ways.looped:
         yield ".loop()"
     if ways.bucket is not None:

@@ -65,7 +65,7 @@ from autovmap._spec.spec import (
 from autovmap._ways.jit import Jitted, told_of
 from autovmap._ways.loop_run import run_loop
 from autovmap._ways.options import PLAIN
-from autovmap._ways.parts import WHOLE, Parts, run_parts
+from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
 from autovmap._ways.program import Kept, current_mesh, sharded_axes
 from autovmap._ways.words import steps
 from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
@@ -272,6 +272,8 @@ class AutoVmapped(Running[P, R]):
     ) -> Any:
         """Run a plan in a loop or in parts, or with outputs that are not stretched."""
         groups, place = self._groups, self._place
+        if self._spec.reduce is not None:
+            return run_reduced(plan, self._spec, body, arrays, groups, place, parts, state)
         if not self._spec.options.stretch_outputs:
             groups, place = shorten(plan, body, arrays, groups, place)
         if self._ways.looped:
@@ -496,7 +498,9 @@ class AutoVmapped(Running[P, R]):
     def _chain(self) -> str:
         """What callers said since it was decorated, as methods."""
         declared = self._declared
-        return chain_text(declared.extent, declared.options, declared.lifted, declared.ways)
+        return chain_text(
+            declared.extent, declared.options, declared.lifted, declared.ways, declared.reduce
+        )
 
     def __reduce__(self) -> Any:
         """By reference where its name leads back to it, as functions are pickled.

@@ -4,8 +4,10 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
 
+from autovmap._bind.trees import one_level
 from autovmap._cache import BoundedCache
 from autovmap._spec.extent import checked_sizes
+from autovmap._spec.fold import read_reduce
 from autovmap._spec.options import refuse_unknown_options
 from autovmap._spec.spec import Declaration
 from autovmap.errors import SpecError
@@ -103,6 +105,46 @@ class Meaning(Generic[P, R]):
         named = named or tuple((name,) for name in self.ranks)
         extent = replace(self._declared.extent, groups=named)
         return self._variant(("outer", named), replace(self._declared, extent=extent))
+
+    def reduce(self, folds: Any, *, axes: Any = None) -> Self:
+        """Fold the results over the batch, which is never held: one result for all examples.
+
+        As `jnp`'s function of that name over the batched result, dtypes included. In chunks only
+        the fold is kept, and over a mesh one all-reduce for each output finishes it.
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(w=None, x=1, y=0)
+        ... def loss(w, x, y):
+        ...     return (w @ x - y) ** 2
+        >>> x, y = jnp.ones((1000, 3)), jnp.arange(1000.0)
+        >>> print(loss.reduce("mean")(jnp.zeros(3), x[:5], y[:5]))
+        6.0
+        >>> print(loss.lift(jax.grad).reduce("mean")(jnp.zeros(3), x[:5], y[:5]))
+        [-4. -4. -4.]
+
+        Args:
+            folds: "sum", "mean", "max", "min", "prod", "any", "all" or "logsumexp"; a pair
+                (combine, identity) for any associative fold; or a prefix of the result made of
+                these, None for an output that is not folded. Where the identity is a tree, what
+                combines takes and gives such trees.
+            axes: the batch axes to fold, as indices into the batch shape or as names; all of
+                them without it.
+
+        Raises:
+            SpecError: there is no such fold, or the function is folded already.
+            BatchShapeError: in a call, the batch shape has no such axis, or it is empty and the
+                fold has no identity.
+        """
+        if self._declared.reduce is not None:
+            raise SpecError(
+                f"{self._spec.function}.reduce(): it is folded already, by "
+                f".reduce({self._declared.reduce}); say all folds in one call, as a prefix of the "
+                f"result"
+            )
+        reduce = read_reduce(folds, axes, self._spec.function, one_level)
+        return self._variant(("reduce", reduce), replace(self._declared, reduce=reduce))
 
     def replace(self, **options: Any) -> Self:
         """The same function and ranks under other options than the author's.

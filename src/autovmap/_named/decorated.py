@@ -282,6 +282,14 @@ class NamedVmapped(AutoVmapped[P, R]):
             f"combined, each with each\n  {self.pattern}"
         )
 
+    def reduce(self, folds: Any, *, axes: Any = None) -> Self:
+        """Refused: the pattern says which axes the result has."""
+        raise SpecError(
+            f"{self._spec.function}.reduce(): the pattern says which axes the result has; to fold "
+            f"one, put it in brackets and fold it in the function, or declare base ranks with "
+            f"auto_vmap and fold by .reduce({folds!r})\n  {self.pattern}"
+        )
+
     def _another_way(self, **said: Any) -> Self:
         """Only a loop: every axis of a pattern is named, and a named axis is never split."""
         for way in said:

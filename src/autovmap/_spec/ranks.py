@@ -130,6 +130,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What another prefix tree says at a leaf: of `f.reduce`, how outputs are folded."""
+
+    value: Hashable
+
+
+@dataclass(frozen=True, slots=True)
 class ByName:
     """A child for each key of a mapping, or for each field of a dataclass or module."""
 
@@ -153,7 +160,7 @@ class Each:
 
 
 Rank: TypeAlias = Core | Key | Unmapped | NoArray | Either | Absent | Undeclared | OneBatch
-Tree: TypeAlias = Rank | Position | ByName | ByIndex | ByValue | Each
+Tree: TypeAlias = Rank | Position | Mark | ByName | ByIndex | ByValue | Each
 Children: TypeAlias = list[tuple[str, Any]]
 """A node's children, each behind the label with which its path goes on (`.w`, `[0]`)."""
 OneLevel: TypeAlias = Callable[[Any], Children | None]
@@ -163,7 +170,7 @@ UNMAPPED = Unmapped()
 UNRANKED = (Unmapped, NoArray, Undeclared)
 NODES = (
     *(Core, Key, Unmapped, NoArray, Either, Absent, Undeclared, OneBatch),
-    *(Position, ByName, ByIndex, ByValue, Each),
+    *(Position, Mark, ByName, ByIndex, ByValue, Each),
 )
 
 
@@ -173,12 +180,12 @@ def read_rank(raw: Any, path: str, one_level: OneLevel) -> Tree:
     >>> read_rank({"s": 0, "v": (1, None)}, "x", lambda node: None)  # doctest: +ELLIPSIS
     ByName(children=(('s', Core(rank=0, dims=())), ('v', ByIndex(container=<class 'tuple'>, ...
     """
-    return _read(raw, path, one_level, _rank_leaf)
+    return read_tree(raw, path, one_level, _rank_leaf)
 
 
 def read_positions(raw: Any, path: str, one_level: OneLevel) -> Tree:
     """Read a tree of axis positions: ints (negative ones too), None, containers of these."""
-    return _read(raw, path, one_level, _position_leaf)
+    return read_tree(raw, path, one_level, _position_leaf)
 
 
 def read_axes(raw: Any, path: str, one_level: OneLevel, unmapped: Tree = UNMAPPED) -> Tree:
@@ -188,30 +195,33 @@ def read_axes(raw: Any, path: str, one_level: OneLevel, unmapped: Tree = UNMAPPE
         found = _position_leaf(raw, path)
         return OneBatch(found.index) if isinstance(found, Position) else unmapped
 
-    return _read(raw, path, one_level, leaf)
+    return read_tree(raw, path, one_level, leaf)
 
 
 ReadLeaf: TypeAlias = Callable[[Any, str], Tree]
 
 
-def _read(raw: Any, path: str, one_level: OneLevel, leaf: ReadLeaf) -> Tree:
+def read_tree(raw: Any, path: str, one_level: OneLevel, leaf: ReadLeaf) -> Tree:
+    """Read a prefix tree as a user wrote it; `leaf` reads its leaves."""
     if isinstance(raw, NODES):
         return raw
     if isinstance(raw, PerValue):
-        children = [_read(one, f"{path}[{i}]", one_level, leaf) for i, one in enumerate(raw)]
-        return ByValue(tuple(children), _read(raw.further, path, one_level, leaf))
+        children = [read_tree(one, f"{path}[{i}]", one_level, leaf) for i, one in enumerate(raw)]
+        return ByValue(tuple(children), read_tree(raw.further, path, one_level, leaf))
     if isinstance(raw, list) and raw[1:] == [...]:
-        return Each(_read(raw[0], f"{path}[...]", one_level, leaf))
+        return Each(read_tree(raw[0], f"{path}[...]", one_level, leaf))
     if isinstance(raw, Mapping):
         items = cast("Mapping[Hashable, Any]", raw).items()
         return ByName(
-            tuple((key, _read(value, f"{path}[{key!r}]", one_level, leaf)) for key, value in items)
+            tuple(
+                (key, read_tree(value, f"{path}[{key!r}]", one_level, leaf)) for key, value in items
+            )
         )
     children = None if raw is None else _children(raw, one_level)
     if children is None:
         return leaf(raw, path)
     labels = tuple(label for label, _ in children)
-    nodes = tuple(_read(child, path + label, one_level, leaf) for label, child in children)
+    nodes = tuple(read_tree(child, path + label, one_level, leaf) for label, child in children)
     kind: type = type(raw)
     if labels and one_level(raw) is None and all(label.startswith(".") for label in labels):
         # A node that only optree knows: no argument of that type reaches JAX as a node, but one
@@ -266,7 +276,7 @@ def plain(tree: Tree) -> Any:
     {'s': 0, 'rng': 'key'}
     """
     match tree:
-        case Core(rank=value) | Position(index=value) | OneBatch(axis=value):
+        case Core(rank=value) | Position(index=value) | OneBatch(axis=value) | Mark(value=value):
             return value
         case Key():
             return "key"
@@ -292,7 +302,7 @@ def plain(tree: Tree) -> Any:
             return dict(zip((label.removeprefix(".") for label in labels), values, strict=True))
 
 
-def leaves_of(tree: Tree) -> Iterator[Rank | Position]:
+def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
     """What the tree says at its leaves, in order."""
     match tree:
         case ByName(children=named):

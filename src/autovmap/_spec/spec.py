@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, cast
 
 from autovmap._spec.annotations.reader import unread_parameters
 from autovmap._spec.extent import NO_EXTENT, Extent
+from autovmap._spec.fold import Reduce, check_names
 from autovmap._spec.gufunc import Gufunc
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.operands import lone_signature, operands
@@ -65,6 +66,7 @@ class Spec:
     options: Options
     extent: Extent = NO_EXTENT
     ways: Ways = PLAIN
+    reduce: Reduce | None = None
     signature: Gufunc | None = None
     lifted: bool = False
     """Whether the function is a transformed one, of whose outputs the signature does not tell."""
@@ -75,7 +77,7 @@ class Spec:
     @property
     def plainly_run(self) -> bool:
         """Whether a call is one nest of vmaps, known from its plan alone."""
-        return self.options.stretch_outputs and self.ways == PLAIN
+        return self.options.stretch_outputs and self.ways == PLAIN and self.reduce is None
 
     @property
     def looped(self) -> bool:
@@ -108,6 +110,7 @@ class Declaration:
     """Whether the other ranks stand in the annotations."""
     extent: Extent = NO_EXTENT
     ways: Ways = PLAIN
+    reduce: Reduce | None = None
     lifted: bool = False
     numpy_calls: bool = False
     """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
@@ -160,6 +163,7 @@ def read_spec(
         checked,
         declared.extent,
         declared.ways,
+        declared.reduce,
         gufunc,
         declared.lifted,
         declared.numpy_calls,
@@ -184,6 +188,10 @@ def check_extent(spec: Spec) -> None:
         seen.add(name)
     options = spec.options
     checked_ways(spec.ways, options.axis_name, options.stretch_outputs, spec.function)
+    if spec.reduce is not None:
+        check_names(spec.reduce, options.axis_name, spec.function)
+        if spec.ways.compiled:  # to come
+            raise SpecError(f"{spec.function}.reduce(): not yet with .chunk, .shard or .bucket")
 
 
 Pairs: TypeAlias = list[tuple[str, Any]]

@@ -139,6 +139,10 @@ class Jitted(Generic[P, R]):
         """The transformed plain function: see `AutoVmapped.lift`."""
         return self._again(self._function.lift(transform))
 
+    def reduce(self, folds: Any, *, axes: Any = None) -> "Jitted[P, R]":
+        """Fold the results over the batch: see `AutoVmapped.reduce`."""
+        return self._again(self._function.reduce(folds, axes=axes))
+
     def chunk(self, *args: Any, **kwargs: Any) -> "Jitted[P, R]":
         """At most so many examples at once: see `AutoVmapped.chunk`."""
         return self._again(self._function.chunk(*args, **kwargs))
@@ -314,6 +318,10 @@ class BoundJitted(Partial[P, R]):
     def lift(self, transform: Callable[[Any], Any]) -> "BoundJitted[..., Any]":
         """The transformed plain method: see `AutoVmapped.lift`; it is transformed as bound."""
         return BoundJitted(self.jitted.lift(BoundTransform(transform)), self.args[0])
+
+    def reduce(self, folds: Any, *, axes: Any = None) -> "BoundJitted[..., Any]":
+        """Fold the results over the batch: see `AutoVmapped.reduce`."""
+        return BoundJitted(self.jitted.reduce(folds, axes=axes), self.args[0])
 
     def chunk(self, *args: Any, **kwargs: Any) -> "BoundJitted[..., Any]":
         """At most so many examples at once: see `AutoVmapped.chunk`."""

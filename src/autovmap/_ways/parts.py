@@ -7,8 +7,11 @@ from typing import Any, Literal, TypeAlias
 from autovmap._plan.plan import PlanData
 from autovmap._run.nest import Body, Running, make_nest, run, squeeze
 from autovmap._run.result import Groups, Place, Result
+from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_run import Chunked, Outputs, opened
+from autovmap._ways.loop_run import run_loop
+from autovmap._ways.reduce_run import Reducing, fold_looped, reducing_of, traced_once
 from autovmap._ways.shard import Shards
 from autovmap._ways.shard_run import sharded
 
@@ -44,17 +47,20 @@ def run_parts(
     groups: Groups,
     place: Place | None,
     state: Any = (),
+    reducing: Reducing | None = None,
 ) -> Any:
     """Run a plan as it was decided: as `run` otherwise.
 
     `state` is what a loop on the host hands on: the outputs so far, and where a chunk begins.
     """
-    if plan.trivial:
+    if plan.trivial and reducing is None:
         return run(plan, make_nest(plan, groups), body, arrays, groups, place)
     caught = Result(plan.function, groups, place)
     leaves = squeeze(plan, arrays)
 
     def joined(outputs: Outputs) -> Any:
+        if reducing is not None:
+            return caught.joined(reducing.finished(outputs, groups))
         return caught.join(outputs[0] if len(groups) == 1 else outputs, plan)
 
     if parts.stage != "whole":
@@ -77,8 +83,28 @@ def run_parts(
                 return Chunked(part, chunks, body, leaves, groups, caught).run(parts.remat)
         nest = make_nest(part, groups)
         out = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
-        return (out,) if len(groups) == 1 else out
+        outputs: Outputs = (out,) if len(groups) == 1 else out
+        return outputs if reducing is None else reducing.folded(part, outputs, groups)
 
     if parts.shards is not None and parts.shards.placed:
         return joined(sharded(plan, parts.shards, parts.mesh, leaves, groups, inside))
     return joined(inside(plan, leaves))
+
+
+def run_reduced(
+    plan: PlanData,
+    spec: Spec,
+    body: Body,
+    arrays: Sequence[Any],
+    groups: Groups,
+    place: Place | None,
+    parts: Parts = WHOLE,
+    state: Any = (),
+) -> Any:
+    """Run a plan whose outputs are folded: as `run_parts` otherwise."""
+    reducing = reducing_of(plan, spec)
+    if spec.looped:
+        result = run_loop(plan, body, arrays)
+        return fold_looped(reducing, spec, result, place, groups[0])
+    body, groups, place = traced_once(plan, spec, body, arrays, groups, place)
+    return run_parts(plan, parts, body, arrays, groups, place, state, reducing)

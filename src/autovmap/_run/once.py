@@ -1,0 +1,99 @@
+"""One example's program, traced once: what its outputs depend on, and the program to run again."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from autovmap._plan.plan import PlanData
+from autovmap._run.nest import Body, Running, make_nest
+from autovmap._run.reach import Axes, reached
+from autovmap._run.result import FRONT, Result, refuse_lazy
+
+
+@dataclass(slots=True, eq=False)
+class Once:
+    """What a trace of one example found: its program, and its result without the traced arrays."""
+
+    jaxpr: Any
+    treedef: Any
+    leaves: list[Any]
+    """The leaves of the result; those that the program computes are None."""
+    places: list[int]
+    """Where those stand that the program computes."""
+    axes: list[Axes]
+    """The batch axes that each leaf depends on; a leaf that is no traced array on none."""
+    seen: Any = None
+    """What the caller wanted to know of the result."""
+
+    def result(self, computed: Sequence[Any]) -> Any:
+        """The result, from what the program computes."""
+        leaves = list(self.leaves)
+        for place, value in zip(self.places, computed, strict=True):
+            leaves[place] = value
+        return jax.tree.unflatten(self.treedef, leaves)
+
+
+def trace_once(
+    plan: PlanData, body: Body, leaves: Sequence[Any], look: Callable[[Any], Any]
+) -> Once:
+    """Trace the function of one example.
+
+    The trace takes place inside the layers, where the batch axes' names are known.
+
+    Args:
+        plan: the plan.
+        body: the function of one example's leaves.
+        leaves: the leaves, sizes of 1 squeezed.
+        look: what is asked of the result while it is there; kept as `Once.seen`.
+    """
+    found: list[Once] = []
+    inputs: list[Axes] = [
+        frozenset(layer.axis for layer in plan.layers if layer.in_axes[row] is not None)
+        for row in plan.mapped
+    ]
+    names: dict[Hashable, int] = {
+        layer.name: layer.axis for layer in plan.layers if layer.name is not None
+    }
+
+    def probe(rows: Sequence[Any]) -> list[Any]:
+        def example(*mapped: Any) -> list[Any]:
+            given = list(rows)
+            for row, value in zip(plan.mapped, mapped, strict=True):
+                given[row] = value
+            result = body(given)
+            refuse_lazy(result, [result], plan.function)
+            flat, treedef = jax.tree.flatten(result)
+            refuse_lazy(result, flat, plan.function)
+            places = [i for i, leaf in enumerate(flat) if isinstance(leaf, jax.Array)]
+            kept = [None if isinstance(leaf, jax.Array) else leaf for leaf in flat]
+            found.append(Once(None, treedef, kept, places, [], look(result)))
+            return [flat[i] for i in places]
+
+        jaxpr = jax.make_jaxpr(example)(*[rows[row] for row in plan.mapped])
+        once = found[-1]
+        once.jaxpr = jaxpr
+        once.axes = [frozenset()] * len(once.leaves)
+        for place, axes in zip(once.places, reached(jaxpr, inputs, names), strict=True):
+            once.axes[place] = axes
+        return []
+
+    nest = make_nest(plan)
+    jax.eval_shape(
+        lambda mapped: nest(Running(probe, leaves, Result(plan.function, FRONT, None)), *mapped),
+        [leaves[row] for row in plan.mapped],
+    )
+    return found[-1]
+
+
+def again(plan: PlanData, once: Once) -> Body:
+    """The function of one example as it was traced; the caller's Python does not run again."""
+    from jax.extend.core import jaxpr_as_fun  # imports Pallas, so only where it is needed
+
+    program = jaxpr_as_fun(once.jaxpr)
+
+    def body(rows: Sequence[Any]) -> Any:
+        return once.result(program(*[rows[row] for row in plan.mapped]))
+
+    return body

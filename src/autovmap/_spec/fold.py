@@ -1,0 +1,136 @@
+"""What `f.reduce(...)` says: how each output is folded, and over which batch axes."""
+
+import numbers
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from autovmap._spec.near import did_you_mean
+from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain, read_tree
+from autovmap.errors import SpecError
+
+Kind: TypeAlias = Literal["sum", "mean", "max", "min", "prod", "any", "all", "logsumexp"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+class Combine:
+    """An associative fold of the caller's own: two values to one, and what changes nothing.
+
+    Two are one if they hold the same function and the same, or an equal hashable, identity.
+    """
+
+    __slots__ = ("_key", "combine", "identity")
+
+    def __init__(self, combine: Callable[[Any, Any], Any], identity: Any) -> None:
+        self.combine = combine
+        self.identity = identity
+        try:
+            hash(identity)
+        except TypeError:
+            self._key: Any = (combine, id(identity))
+        else:
+            self._key = (combine, type(identity), identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Combine) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        name = getattr(self.combine, "__name__", repr(self.combine))
+        return f"({name}, {self.identity!r})"
+
+
+Fold: TypeAlias = Kind | Combine
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """How outputs are folded, as a prefix of the result, and over which batch axes: None, all.
+
+    An axis is an index into the batch shape, or the name of a batch axis.
+    """
+
+    folds: Tree
+    axes: tuple[Hashable, ...] | None = None
+
+    def __str__(self) -> str:
+        said = [repr(plain(self.folds))]
+        if self.axes is not None:
+            axes = self.axes[0] if len(self.axes) == 1 else self.axes
+            said.append(f"axes={axes!r}")
+        return ", ".join(said)
+
+
+def fold_of(tree: Tree) -> Fold | None:
+    """What a leaf of `Reduce.folds` says; None: not folded."""
+    return cast("Fold", tree.value) if isinstance(tree, Mark) else None
+
+
+def read_reduce(raw: Any, axes: Any, function: str, one_level: OneLevel) -> Reduce:
+    """What the arguments of `f.reduce` say.
+
+    >>> read_reduce({"a": "sum", "b": None}, -1, "f", lambda node: None).axes
+    (-1,)
+
+    Raises:
+        SpecError: there is no such fold, or an axis is neither an index nor a name.
+    """
+    path = f"{function}.reduce()"
+
+    def leaf(raw: Any, path: str) -> Tree:
+        if raw is None:
+            return UNMAPPED
+        if isinstance(raw, Combine) or (isinstance(raw, str) and raw in KINDS):
+            return Mark(raw)
+        hint = did_you_mean(raw, KINDS) if isinstance(raw, str) else ""
+        name = getattr(raw, "__name__", "")
+        if callable(raw):
+            hint = f"; did you mean {name!r}?" if name in KINDS else ""
+        raise SpecError(
+            f"{path}: got {raw!r} of type {type(raw).__name__}; a fold is one of "
+            f"{', '.join(map(repr, KINDS))}, a pair (combine, identity), None for an output that "
+            f"is not folded, or a container of these{hint}"
+        )
+
+    tree = read_tree(_paired(raw), path, one_level, leaf)
+    if not any(isinstance(leaf, Mark) for leaf in leaves_of(tree)):
+        raise SpecError(f"{path}: {raw!r} folds no output; leave .reduce() out")
+    return Reduce(tree, _axes(axes, path))
+
+
+def _paired(raw: Any) -> Any:
+    """What was given, with each pair (combine, identity) as one thing."""
+    if isinstance(raw, Mapping):
+        items = cast("Mapping[Any, Any]", raw).items()
+        return {key: _paired(value) for key, value in items}
+    if type(raw) is tuple and len(raw) == 2 and callable(raw[0]):
+        return Combine(raw[0], raw[1])
+    if type(raw) in (tuple, list):
+        return type(raw)(map(_paired, raw))
+    return raw
+
+
+def _axes(axes: Any, path: str) -> tuple[Hashable, ...] | None:
+    if axes is None:
+        return None
+    found = tuple(cast("Any", axes)) if isinstance(axes, (tuple, list)) else (axes,)
+    for axis in found:
+        if isinstance(axis, (bool, float)) or not isinstance(axis, Hashable):
+            raise SpecError(
+                f"{path}: axes is {axes!r}; give the index of a batch axis, the name of one, or "
+                f"a tuple of these, as in axes=-1"
+            )
+    return tuple(int(axis) if isinstance(axis, numbers.Integral) else axis for axis in found)
+
+
+def check_names(reduce: Reduce, names: tuple[Hashable, ...], function: str) -> None:
+    """Refuse a name that no batch axis has."""
+    for axis in reduce.axes or ():
+        if not isinstance(axis, int) and axis not in names:
+            shown = f"the names are {', '.join(map(repr, names))}" if names else "none has a name"
+            raise SpecError(
+                f"{function}.reduce(): no batch axis is named {axis!r}; {shown}. Name the last "
+                f"ones with axis_name=, or give an index into the batch shape"
+            )

@@ -1,0 +1,274 @@
+"""Folding what a nest of vmaps gives, all at once or part by part."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from autovmap._bind.leaves import is_array
+from autovmap._bind.trees import match
+from autovmap._plan.layers import Layer
+from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.plan import PlanData
+from autovmap._run.nest import Body, squeeze
+from autovmap._run.once import again, trace_once
+from autovmap._run.result import Groups, Place, finish
+from autovmap._spec.fold import Fold, Reduce, fold_of
+from autovmap._spec.spec import Spec
+from autovmap._ways.folds import Combining, Folding, Part, folding, leaves_at_once
+from autovmap._ways.reduce import (
+    Folded,
+    FoldGroup,
+    dims_of,
+    examples_in,
+    folded_axes,
+    left,
+    refuse_empty,
+)
+from autovmap.errors import SpecError
+
+Outputs: TypeAlias = tuple[list[Any], ...]
+"""The array leaves of a result, in one list a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reducing:
+    """What a call folds: its plan, what is left of it, and how often each batch axis counts."""
+
+    plan: PlanData
+    kept: Folded
+    stretch: bool
+    sizes: Mapping[int, Any]
+    """The size of each batch axis; of a padded one as the running program knows it."""
+
+    def folding(self, group: FoldGroup) -> Folding:
+        """What folds the outputs of a group."""
+        kept = sum(self.kept.group(group).has(layer) for layer in self.kept.plan.layers)
+        return folding(group.fold, group.position or 0, kept, self.plan.function)
+
+    def count(self, group: FoldGroup) -> Any:
+        """How many examples that differ are folded."""
+        return examples_in(group.over & (group.axes or frozenset()), self.sizes)
+
+    def times(self, group: FoldGroup) -> Any:
+        """How often each counts: along axes that the output does not depend on."""
+        return examples_in(group.over - (group.axes or frozenset()), self.sizes)
+
+    def folded(self, part: PlanData, outputs: Outputs, groups: Groups) -> Outputs:
+        """What a nest gives, folded all at once; `part` is the plan of the nest."""
+        return tuple(
+            fold(self, part.layers, group, arrays) if isinstance(group, FoldGroup) else arrays
+            for group, arrays in zip(groups, outputs, strict=True)
+        )
+
+    def finished(self, outputs: Outputs, groups: Groups) -> Any:
+        """The outputs with all batch dims that they are to have, for `Result.joined`."""
+        found = tuple(
+            [self.finish(array, group) for array in arrays]
+            for group, arrays in zip(groups, outputs, strict=True)
+        )
+        return found[0] if len(groups) == 1 else found
+
+    def finish(self, array: Any, group: Group) -> Any:
+        """A folded output with all batch dims that are left, stretched where it is to be."""
+        if not isinstance(group, FoldGroup):
+            return finish(array, self.plan, group)
+        plan, group = self.kept.plan, self.kept.group(group)
+        array = finish(array, plan, group)
+        if not self.stretch or group.position is None:
+            return array
+        block = len(plan.batch_shape)
+        start = block_start(group.position, jnp.ndim(array), block)
+        shape = list(jnp.shape(array))
+        shape[start : start + block] = plan.batch_shape
+        return array if tuple(shape) == jnp.shape(array) else jnp.broadcast_to(array, shape)
+
+
+def reducing_of(plan: PlanData, spec: Spec, sizes: Mapping[int, Any] | None = None) -> Reducing:
+    """What a call folds, from its plan; `sizes` are those of padded axes before."""
+    assert spec.reduce is not None
+    over = folded_axes(plan, spec.reduce, spec.options.axis_name)
+    own = {axis: plan.batch_shape[axis] for axis in range(-len(plan.batch_shape), 0)}
+    stretch = spec.options.stretch_outputs
+    return Reducing(plan, left(plan, over), stretch, {**own, **(sizes or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a leaf of a result is folded, and where its batch dims go.
+
+    Leaves of one number are combined as one value.
+    """
+
+    group: Group
+    fold: Fold | None
+    number: int | None = None
+
+
+def fold_groups(
+    plan: PlanData, spec: Spec, units: Sequence[Unit], axes: Sequence[frozenset[int]]
+) -> list[Group]:
+    """The group of each leaf of a result, from how it is folded and what it depends on."""
+    reduce = cast("Reduce", spec.reduce)
+    over = folded_axes(plan, reduce, spec.options.axis_name)
+    shared: dict[int, frozenset[int]] = {}
+    for unit, depends in zip(units, axes, strict=True):
+        if unit.number is not None:
+            shared[unit.number] = shared.get(unit.number, frozenset()) | depends
+    found: list[Group] = []
+    for unit, depends in zip(units, axes, strict=True):
+        if unit.fold is None or unit.group.position is None:
+            stretched = None if spec.options.stretch_outputs else depends
+            found.append(replace(unit.group, axes=stretched))
+        else:
+            refuse_empty(plan, reduce, unit.fold, over)
+            depends = depends if unit.number is None else shared[unit.number]
+            found.append(FoldGroup(unit.group.position, depends, unit.fold, over, unit.number))
+    return found
+
+
+def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str) -> list[Unit]:
+    """How each leaf of a result is folded."""
+    leaves = jax.tree.leaves(result)
+    matched = match(reduce.folds, result, "result", f"{function}(): reduce")
+    found: list[Unit] = []
+    while (first := len(found)) < len(leaves):
+        path, tree, _ = matched[first]
+        fold = fold_of(tree)
+        count = 1 if fold is None else leaves_at_once(fold)
+        if count == 1:
+            found.append(Unit(placed[first], fold if is_array(leaves[first]) else None))
+            continue
+        rows = range(first, min(first + count, len(leaves)))
+        fitting = [i for i in rows if matched[i][1] is tree and is_array(leaves[i])]
+        if len(fitting) < count or len({placed[i] for i in rows}) > 1:
+            raise SpecError(
+                f"{function}.reduce(): {fold!r} combines {count} arrays as one value, as many as "
+                f"its identity has, but at {path} there are not as many whose batch dims go to "
+                f"one place; declare the fold where the result has these arrays"
+            )
+        found += [Unit(placed[i], fold, first) for i in rows]
+    return found
+
+
+def traced_once(
+    plan: PlanData,
+    spec: Spec,
+    body: Body,
+    arrays: Sequence[Any],
+    groups: Groups,
+    place: Place | None,
+) -> tuple[Body, Groups, Place]:
+    """A function of one example whose outputs' folds are known, and the groups of outputs.
+
+    What an output depends on is found by tracing one example; what was traced runs from then on.
+    Without layers there is but one example, which is computed here.
+    """
+    leaves = squeeze(plan, arrays)
+
+    def look(result: Any) -> list[Unit]:
+        count = jax.tree.structure(result).num_leaves
+        placed = place(result) if place else [groups[0]] * count
+        return units_of(cast("Reduce", spec.reduce), result, placed, plan.function)
+
+    if plan.layers:
+        once = trace_once(plan, body, leaves, look)
+        run, found = again(plan, once), fold_groups(plan, spec, once.seen, once.axes)
+    else:
+        result = body(leaves)
+        units = look(result)
+        run, found = lambda _: result, fold_groups(plan, spec, units, [frozenset()] * len(units))
+    return run, tuple(dict.fromkeys(found)) or groups, lambda _: found
+
+
+def fold_looped(
+    reducing: Reducing, spec: Spec, result: Any, place: Place | None, own: Group
+) -> Any:
+    """The result of a loop folded, whose batch dims are all in front.
+
+    What combines two values is called on one real example after the other.
+    """
+    leaves, treedef = jax.tree.flatten(result)
+    plan, block = reducing.plan, len(reducing.plan.batch_shape)
+    placed = place(result) if place else [own] * len(leaves)
+    units = units_of(cast("Reduce", spec.reduce), result, placed, plan.function)
+    every = frozenset(range(-block, 0))
+    groups = fold_groups(plan, spec, units, [every] * len(units))
+    first = 0
+    while first < len(leaves):
+        group = groups[first]
+        if isinstance(group, FoldGroup):
+            rows = [i for i in range(first, len(leaves)) if groups[i] == group]
+            rows = rows if group.unit is not None else [first]
+            dims = tuple(block + axis for axis in sorted(group.over))
+            parts = [Part(leaves[i], dims, tuple(range(block))) for i in rows]
+            front = replace(group, position=0)
+            does = reducing.folding(front)
+            values = does.one_by_one(parts) if isinstance(does, Combining) else does.whole(parts)
+            for i, value in zip(rows, values, strict=True):
+                leaves[i] = _moved(value, block - len(dims), group)
+            first += len(rows)
+        else:
+            leaves[first] = _moved(leaves[first], block, group)
+            first += 1
+    return jax.tree.unflatten(treedef, leaves)
+
+
+def _moved(array: Any, block: int, group: Group) -> Any:
+    """An output whose batch dims are in front with them where they belong."""
+    if not is_array(array):
+        return array
+    if group.position is None:
+        return array[(0,) * block]
+    start = block_start(group.position, array.ndim, block)
+    return jnp.moveaxis(array, range(block), range(start, start + block)) if start else array
+
+
+def fold(
+    reducing: Reducing, layers: Sequence[Layer], group: FoldGroup, arrays: Sequence[Any]
+) -> list[Any]:
+    """The outputs of a group folded, all at once."""
+    does = reducing.folding(group)
+    once = reducing.times(group)
+    found: list[Any] = []
+    for unit in units(group, arrays):
+        parts = [part_of(layers, group, x) for x in unit]
+        if isinstance(once, int) and once == 1:
+            found += does.whole(parts)
+        else:
+            state = does.part(parts)
+            shapes = [shape_left(part) for part in parts]
+            found += does.done(state, shapes, reducing.count(group), once)
+    return found
+
+
+def units(group: FoldGroup, arrays: Sequence[Any]) -> list[Sequence[Any]]:
+    """The outputs of a group, together where they are combined as one value."""
+    return [arrays] if group.unit is not None else [[x] for x in arrays]
+
+
+def part_of(
+    layers: Sequence[Layer], group: FoldGroup, array: Any, valid: Mapping[int, Any] | None = None
+) -> Part:
+    """An output of a nest as a part to fold; `valid` says along an axis which examples count."""
+    ndim = jnp.ndim(array)
+    dims = dims_of(group, layers, ndim)
+    mask: Any = None
+    for axis, rows in (valid or {}).items():
+        if axis in group.over and axis in (group.axes or frozenset()):
+            if axis in dims:
+                others = [dim for dim in range(ndim) if dim != dims[axis]]
+                rows = lax.expand_dims(rows, others)
+            mask = rows if mask is None else mask & rows
+    folded = tuple(dim for axis, dim in dims.items() if axis in group.over)
+    return Part(array, folded, tuple(dims.values()), mask)
+
+
+def shape_left(part: Part) -> Any:
+    """The shape and dtype of an output without its folded dims."""
+    array = jnp.asarray(part.array)
+    shape = tuple(size for dim, size in enumerate(array.shape) if dim not in part.dims)
+    return jax.ShapeDtypeStruct(shape, array.dtype)
