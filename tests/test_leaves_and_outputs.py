@@ -1,6 +1,8 @@
 """Every kind of leaf and output, at batch shapes with missing, single and empty axes."""
 
 import dataclasses
+import enum
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -278,3 +280,79 @@ def test_outputs_under_jit_keep_their_structure(batch: Any) -> None:
     result = function(jnp.ones((*batch, 2)))
     assert result.b["n"] is None
     equal(result.b["c"], np.broadcast_to(CONSTANT, (*batch, 2)))
+
+
+class Colour(enum.Enum):
+    """What is no array, and holds none."""
+
+    RED = 1
+
+
+def constant(x: Any) -> Any:
+    """A function of nothing but itself."""
+    return x
+
+
+WAYS: dict[str, Any] = {
+    "call": lambda f: f,
+    "jit": lambda f: f.jit(),
+    "partition": lambda f: f.jit(partition=True),
+    "chunk": lambda f: f.chunk(2),
+    "progress": lambda f: f.chunk(2, progress=lambda done, total: None),
+    "bucket": lambda f: f.bucket(),
+    "loop": lambda f: f.loop(),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_holds_no_array_of_an_example_passes_through(way: str, shape: Any) -> None:
+    table = jnp.arange(3.0)
+    method = "text".upper
+
+    def function(x: Any) -> Any:
+        given = functools.partial(constant, "a")
+        return [x, lambda: table, Colour.RED, constant, jax.nn.relu, Colour, given, method, "a"]
+
+    found = WAYS[way](auto_vmap(x=0)(function))(jnp.ones(shape))
+    assert found[0].shape == shape
+    np.testing.assert_array_equal(found[1](), table)
+    assert found[2:6] == [Colour.RED, constant, jax.nn.relu, Colour]
+    assert (found[6](), found[7](), found[8]) == ("a", "TEXT", "a")
+
+
+def test_an_iterator_is_not_used_up_by_the_look_at_it() -> None:
+    _, rest = auto_vmap(x=0)(lambda x: (x, iter(range(3))))(jnp.ones(2))
+    assert list(rest) == [0, 1, 2]
+
+
+def test_objects_that_hold_each_other_and_many() -> None:
+    """The search ends, however an object is made."""
+
+    class Ring:
+        def __init__(self) -> None:
+            self.other = self
+            self.many = [[i, [i]] for i in range(100_000)]
+
+        def __getattr__(self, name: str) -> Any:
+            raise KeyError(name)
+
+    ring = Ring()
+    assert auto_vmap(x=0)(lambda x: (x, ring))(jnp.ones(2))[1] is ring
+
+
+def test_slots_and_arrays_of_objects_are_looked_into() -> None:
+    class Slotted:
+        __slots__ = ("unset", "x")
+
+        def __init__(self, x: Any) -> None:
+            self.x = x
+
+    def in_an_array(x: Any) -> Any:
+        array = np.empty(1, object)
+        array[0] = x
+        return functools.partial(constant, array)
+
+    for wrap in (Slotted, in_an_array):
+        with pytest.raises(SpecError, match="holds an array of one example"):
+            auto_vmap(x=0)(wrap)(jnp.ones(2))

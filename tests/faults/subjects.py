@@ -25,6 +25,17 @@ class Data:
     b: Any
 
 
+@dataclasses.dataclass
+class Held:
+    """A dataclass that JAX does not know."""
+
+    x: Any
+
+    def get(self) -> Any:
+        """What it holds."""
+        return self.x
+
+
 def plain(x: Any, y: Any = 0) -> Any:
     """A function to be decorated."""
     return x

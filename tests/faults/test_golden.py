@@ -1,4 +1,4 @@
-"""Every message of rows 1 to 46, whole: class, text and notes, by every way that leads to it.
+"""Every message of the rows of `suite.py`, whole: class, text and notes, by every way that leads to it.
 
 After a wanted change: `PYTHONPATH=tests python tests/faults/cases/suite.py`, and read the
 difference.

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from autovmap._bind.leaves import is_array
+from autovmap._run.hidden import refuse_hidden
 
 
 class Carried:
@@ -22,12 +23,16 @@ jax.tree_util.register_pytree_node(
 )
 
 
-def carried(result: Any) -> Any:
+def carried(result: Any, function: str) -> Any:
     """A traced function's result, with what is no array where `jax.jit` lets it through.
 
     JAX refuses a NumPy array of a dtype that it has not in its own words.
+
+    Raises:
+        SpecError: a leaf that is no array holds a traced one.
     """
     leaves, treedef = jax.tree.flatten(result)
+    refuse_hidden(result, leaves, treedef, function)
     if all(map(is_array, leaves)):
         return result
     kept = [x if is_array(x) or isinstance(x, np.ndarray) else Carried(x) for x in leaves]

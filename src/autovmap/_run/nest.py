@@ -10,6 +10,7 @@ from jax import lax
 
 from autovmap._plan.outputs import layer_out_axis
 from autovmap._plan.plan import PlanData
+from autovmap._run.hidden import refuse_dependent
 from autovmap._run.result import FRONT, Groups, Place, Result, refuse_lazy
 
 Body: TypeAlias = Callable[[Sequence[Any]], Any]
@@ -129,7 +130,10 @@ def run(
     leaves = squeeze(plan, arrays)
     caught = Result(plan.function, groups, place)
     out = nest(Running(body, leaves, caught), *[leaves[i] for i in plan.mapped])
-    return caught.join(out, plan)
+    result = caught.join(out, plan)
+    if not plan.layers:
+        refuse_dependent(body, leaves, result, plan.function)
+    return result
 
 
 def squeeze(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:

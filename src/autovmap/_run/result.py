@@ -16,6 +16,7 @@ from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.outputs import Group, block_start, dropped, restored
 from autovmap._plan.plan import PlanData
+from autovmap._run.hidden import refuse_hidden
 from autovmap.errors import RankError, SpecError
 
 LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
@@ -59,9 +60,11 @@ class Result:
         """The array leaves to go through vmap, in one list a group; the rest is kept here."""
         refuse_lazy(result, [result], self.function)
         leaves, self.treedef = jax.tree.flatten(result)
-        if self.groups is FRONT and all(map(is_array, leaves)):
+        others = [] if all(map(is_array, leaves)) else leaves
+        refuse_lazy(result, others, self.function)
+        refuse_hidden(result, others, self.treedef, self.function)
+        if self.groups is FRONT and not others:
             return leaves
-        refuse_lazy(result, leaves, self.function)
         self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not is_array(leaf))
         for i, leaf in self.others:
             if isinstance(leaf, np.ndarray):

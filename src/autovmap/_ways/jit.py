@@ -420,7 +420,7 @@ def _entry(function: Any, told: Told) -> Callable[..., Any]:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if name in seen and isinstance(value, (int, float)) and not isinstance(value, bool):
                 _count(seen[name], value, name, told.name)
-        return carried(function.run_traced(args, kwargs))
+        return carried(function.run_traced(args, kwargs), told.name)
 
     functools.update_wrapper(entry, function, updated=())
     named = cast("Any", entry)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -11,9 +12,11 @@ from jax import lax
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._run.hidden import refuse_dependent, refuse_differing
 from autovmap._run.nest import Body, make_nest, run
 from autovmap._run.result import FRONT, Groups, Place, Result
 from autovmap._ways.chunk import refuse_symbolic
+from autovmap._ways.loop_fit import difference
 from autovmap.errors import SpecError
 
 
@@ -34,39 +37,71 @@ def run_loop(
         return run(plan, make_nest(plan, groups), body, arrays, groups, place)
     rows = plan.mapped_leaves
     outs: list[Any] = []
-    first = Result(plan.function, groups, place)
+    example: list[Any] = []
+    first: Example | None = None
     for index in itertools.product(*map(range, plan.batch_shape)):
-        caught = Result(plan.function, groups, place) if outs else first
+        caught = Result(plan.function, groups, place)
         example = [_example(leaf, x, index) for leaf, x in zip(rows, arrays, strict=True)]
         try:
-            out = caught.split(body(example))
-            if outs:
-                _refuse_other(first, outs[0], caught, out, plan.function)
-            outs.append(out)
+            result = body(example)
+            one = Example(result, caught, caught.split(result))
+            first = first or one
+            if one is not first:
+                _refuse_other(first, one, plan.function)
+            outs.append(one.arrays)
         except Exception as error:
             error.add_note(f"in {plan.function}.loop(), at example {index} of {plan.batch_shape}")
             raise
+    assert first is not None, "some example, as no size is 0"
+    if len(outs) == 1:
+        refuse_dependent(body, example, first.result, plan.function)
     whole = jax.tree.map(lambda *examples: _stack(examples, plan), *outs)
     grouped = (whole,) if len(groups) == 1 else whole
     placed = tuple(
         [_placed(x, group, plan) for x in part] for group, part in zip(groups, grouped, strict=True)
     )
-    return first.joined(placed[0] if len(groups) == 1 else placed)
+    return first.caught.joined(placed[0] if len(groups) == 1 else placed)
 
 
-def _refuse_other(first: Result, one: Any, caught: Result, out: Any, function: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What one example gave: the result, its structure, and its arrays."""
+
+    result: Any
+    caught: Result
+    arrays: Any
+
+    @property
+    def others(self) -> list[Any]:
+        """The leaves that are no arrays."""
+        return [leaf for _, leaf in self.caught.others]
+
+    def like(self, other: "Example") -> bool:
+        """Whether both are the same in all but values; False where that can't be told so."""
+        kinds = [
+            [(jnp.shape(x), jnp.result_type(x)) for x in jax.tree.leaves(one.arrays)]
+            for one in (self, other)
+        ]
+        texts = [[x for x in one.others if isinstance(x, str)] for one in (self, other)]
+        try:
+            same = bool(self.caught.treedef == other.caught.treedef)
+        except Exception:  # static data that can't be compared, such as an array
+            return False
+        return same and kinds[0] == kinds[1] and texts[0] == texts[1]
+
+
+def _refuse_other(first: Example, one: Example, function: str) -> None:
     """Refuse an example whose result no array could hold together with the first one's."""
-    kinds = [
-        [(jnp.shape(x), jnp.result_type(x)) for x in jax.tree.leaves(leaves)]
-        for leaves in (one, out)
-    ]
-    texts = [[leaf for _, leaf in r.others if isinstance(leaf, str)] for r in (first, caught)]
-    if first.treedef != caught.treedef or kinds[0] != kinds[1] or texts[0] != texts[1]:
-        raise SpecError(
-            f"{function}.loop(): the result of this example does not fit that of the first: "
-            f"{caught.treedef}, {kinds[1]}, {texts[1]} against {first.treedef}, {kinds[0]}, "
-            f"{texts[0]}; no vmapped call could return both"
-        )
+    if not first.like(one):
+        found = difference(first.result, one.result)
+        if found is not None:
+            raise SpecError(
+                f"{function}.loop(): the result of this example does not fit that of the first\n"
+                f"  {found} there\n"
+                f"No vmapped call could return both; return the same structure, shapes and dtypes "
+                f"for all"
+            )
+    refuse_differing(first.result, one.result, function)
 
 
 def _example(leaf: Leaf, array: Any, index: tuple[int, ...]) -> Any:

@@ -67,7 +67,7 @@ class Partition:
             leaves = [next(rest) if leaf is None else leaf.value for leaf in kept]
             args, values = jax.tree.unflatten(treedef, leaves)
             kwargs = dict(zip(names, values, strict=True))
-            return carried(run(args, kwargs, more, (outputs, starts)))
+            return carried(run(args, kwargs, more, (outputs, starts)), spec.function)
 
         traced.__name__ = traced.__qualname__ = spec.function
         self.program: Any = jax.jit(traced, static_argnums=0, donate_argnums=2)
