@@ -1,4 +1,4 @@
-"""Every message of the rows of `suite.py`, whole: class, text and notes, by every way that leads to it.
+"""Every message of `suite.py`, whole: class, text and notes, by every way that leads to it.
 
 After a wanted change: `PYTHONPATH=tests python tests/faults/cases/suite.py`, and read the
 difference.

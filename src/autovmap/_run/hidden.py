@@ -25,8 +25,10 @@ from autovmap.errors import SpecError
 LIMIT = 1000
 """How many objects are looked at in one leaf, so that a large one costs little."""
 
-SIMPLE = (str, bytes, int, float, complex, type(None), type, enum.Enum, types.ModuleType)
-SIMPLE += (np.dtype, np.generic, types.BuiltinFunctionType, range, slice)
+SIMPLE = (
+    *(str, bytes, int, float, complex, type(None), type, enum.Enum, types.ModuleType),
+    *(np.dtype, np.generic, types.BuiltinFunctionType, range, slice),
+)
 """Types whose values hold nothing, or what outlives the call anyway."""
 
 BUILTIN = (dict, list, tuple, type(None))
