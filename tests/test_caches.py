@@ -144,8 +144,8 @@ def test_ten_thousand_shapes_leave_few_entries() -> None:
     function = auto_vmap(x=1)(lambda x: x)
     for size in range(2, 10_002):
         jax.eval_shape(function, jax.ShapeDtypeStruct((size, 1), jnp.float32))
-    binder = function._binder
-    caches = binder._styles, binder._layouts, binder._plans, binder._bare_plans
+    binder, shortcut = function._engine.binder, function._engine.shortcut
+    caches = binder._styles, binder._layouts, binder._plans, shortcut._known
     assert [len(cache) for cache in caches] == [1, 1, PLANS, PLANS]
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 import jax
 
@@ -13,9 +13,11 @@ from autovmap._function.decorated import (
     AutoVmappedClassMethod,
     AutoVmappedStaticMethod,
 )
+from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Declaration
+from autovmap._ways.options import PLAIN
 from autovmap.errors import SpecError
 
 P = ParamSpec("P")
@@ -34,6 +36,9 @@ class Decorator(Protocol):
     @overload
     def __call__(self, function: Callable[P, R], /) -> AutoVmapped[P, R]: ...
 
+
+Kind: TypeAlias = tuple[type[AutoVmapped[..., Any]], type[Engine]]
+"""What a user gets, and what it runs on."""
 
 _UNSET: Any = type("Unset", (), {"__repr__": lambda self: "unset"})()
 
@@ -217,19 +222,26 @@ def infer_ranks(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def decorated(
-    function: Any, declared: Declaration, cls: type[AutoVmapped[..., Any]] = AutoVmapped
+    function: Any,
+    declared: Declaration,
+    face: type[AutoVmapped[..., Any]] = AutoVmapped,
+    engine: type[Engine] = Engine,
 ) -> Any:
     """The decorated object, of this kind, for a callable of any kind."""
+    return _decorated(function, declared, (face, engine))
+
+
+def _decorated(function: Any, declared: Declaration, kind: Kind) -> Any:
     if isinstance(function, staticmethod):
-        return AutoVmappedStaticMethod(_checked(_inner(function), declared, cls, skip_first=False))
+        return AutoVmappedStaticMethod(_checked(_inner(function), declared, kind, skip_first=False))
     if isinstance(function, classmethod):
-        return AutoVmappedClassMethod(_checked(_inner(function), declared, cls, skip_first=True))
+        return AutoVmappedClassMethod(_checked(_inner(function), declared, kind, skip_first=True))
     if inspect.ismethod(function) and _is_node(function.__self__):
-        method = _checked(function.__func__, declared, cls, skip_first=True)
+        method = _checked(function.__func__, declared, kind, skip_first=True)
         return BoundAutoVmapped(method, function.__self__)
     if callable(function) and _is_node(function) and not isinstance(function, type):
-        return _of_module(function, declared, cls)
-    return _checked(function, declared, cls)
+        return _of_module(function, declared, kind)
+    return _checked(function, declared, kind)
 
 
 def _is_node(value: Any) -> bool:
@@ -237,9 +249,7 @@ def _is_node(value: Any) -> bool:
     return not jax.tree_util.all_leaves([value])
 
 
-def _of_module(
-    module: Any, declared: Declaration, cls: type[AutoVmapped[..., Any]]
-) -> BoundAutoVmapped[..., Any]:
+def _of_module(module: Any, declared: Declaration, kind: Kind) -> BoundAutoVmapped[..., Any]:
     """A callable pytree, as the bound form of its class's `__call__`, so that it stays a pytree."""
     call = type(module).__call__
     signature = _signature(module)
@@ -248,7 +258,8 @@ def _of_module(
         itself = itself.replace(name="self_")
     signature = signature.replace(parameters=[itself, *signature.parameters.values()])
     named_by = module if hasattr(module, "__name__") else call
-    return BoundAutoVmapped(cls(call, declared, signature, named_by), module)
+    face, engine = kind
+    return BoundAutoVmapped(face(engine(call, declared, PLAIN, signature, named_by)), module)
 
 
 def _inner(method: Any) -> Any:
@@ -259,16 +270,16 @@ def _inner(method: Any) -> Any:
 def _checked(
     function: Any,
     declared: Declaration,
-    cls: type[AutoVmapped[..., Any]],
+    kind: Kind,
     skip_first: bool | None = None,
 ) -> Any:
     if not callable(function):
-        said_by = "auto_vmap" if cls is AutoVmapped else "named_vmap"
+        said_by = "auto_vmap" if kind[0] is AutoVmapped else "named_vmap"
         raise SpecError(
             f"{said_by}(...) decorates a callable, but got {shown(function)} of type "
             f"{type(function).__name__}; put it in front of a function"
         )
-    for refused, kind in (
+    for refused, what in (
         (inspect.iscoroutinefunction, "an async function"),
         (inspect.isasyncgenfunction, "an async generator function"),
         (inspect.isgeneratorfunction, "a generator function"),
@@ -276,10 +287,12 @@ def _checked(
         call = inspect.getattr_static(type(function), "__call__", None)
         if refused(function) or refused(call):
             raise SpecError(
-                f"{shown_name(function)}() is {kind}, whose body does not run when it is called; "
+                f"{shown_name(function)}() is {what}, whose body does not run when it is called; "
                 f"decorate a plain function that returns its values"
             )
-    return cls(function, declared, _signature(function), skip_first=skip_first)
+    signature = _signature(function)
+    face, engine = kind
+    return face(engine(function, declared, PLAIN, signature, None, skip_first))
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -26,10 +26,8 @@ from autovmap import (
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 COMPAT = ("autovmap.compat.jax", "autovmap.compat.functorch")
-VIEWS = (BoundAutoVmapped, Jitted, BoundJitted)
-"""The same methods on other objects, whose docstrings say where to look."""
-INTERNAL = {"run_traced", "declared_as", "as_bound"}
-"""What other modules of the library call on a decorated function."""
+FACES = (BoundAutoVmapped, Jitted, BoundJitted)
+"""The same methods on other objects."""
 RAISES_NOTHING = {"Plan.svg", "AutoVmapped.signature"}
 Named = tuple[str, Any]
 
@@ -48,7 +46,7 @@ def members(cls: type, base: type = object) -> Iterator[Named]:
     for name in dir(cls):
         value = inspect.getattr_static(cls, name)
         kinds = (types.FunctionType, property, functools.cached_property)
-        if not name.startswith("_") and name not in INTERNAL and isinstance(value, kinds):
+        if not name.startswith("_") and isinstance(value, kinds):
             yield f"{cls.__name__}.{name}", value
 
 
@@ -128,17 +126,11 @@ def test_a_poor_docstring_is_seen() -> None:
     assert lacks("none", lambda: None)[0] == "a sentence"
 
 
-@pytest.mark.parametrize("cls", VIEWS)
-def test_a_view_says_where_to_look(cls: type) -> None:
-    shown = {name.split(".")[1] for name, _ in members(AutoVmapped)}
-    assert shown <= set(dir(cls)) | {"tune", "iter", "stats"}
-    for name, value in members(cls):
-        own = name.split(".")[1]
-        if own in shown:
-            text = inspect.getdoc(value) or ""
-            assert (
-                text.startswith(("Refused", "Itself", "The base ranks")) or "`AutoVmapped." in text
-            )
+@pytest.mark.parametrize("face", FACES)
+def test_a_method_is_written_once_for_every_face(face: type) -> None:
+    shown = {name.split(".")[1]: value for name, value in members(AutoVmapped)}
+    assert {"chunk", "jit", "lift", "plan", "ranks", "replace"} <= set(shown)
+    assert shown == {name: inspect.getattr_static(face, name) for name in shown}
 
 
 @pytest.mark.parametrize("name", PUBLIC)

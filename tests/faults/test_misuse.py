@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from autovmap import SpecError
+from autovmap._function import engine as engine_module
 from autovmap._plan import broadcast
 from autovmap._spec import spec as spec_module
 from conftest import PROFILE, SEED
@@ -94,7 +95,7 @@ class TestPlanted:
         assert said.startswith(("not refused, though wrong", "a wrong result"))
 
     def test_ways_that_are_not_checked(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        said = objected(monkeypatch, spec_module, "checked_ways", lambda *_: None)
+        said = objected(monkeypatch, engine_module, "checked_ways", lambda *_: None)
         assert "chain [" in said
 
     def test_an_error_from_within(self, monkeypatch: pytest.MonkeyPatch) -> None:

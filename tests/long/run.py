@@ -43,7 +43,7 @@ KEPT: list[Any] = []
 
 def plant() -> None:
     """Forget the bound of a cache, and fill it."""
-    plans = calls.same._binder._bare_plans
+    plans = calls.same._engine.shortcut._known
     plans._maxsize *= 2
     for size in range(plans._maxsize):
         calls.same(jax.device_put(np.ones((size + 2, 2), np.float32)))

@@ -14,7 +14,6 @@ from typing import Any, cast
 import jax
 
 from autovmap._bind.expected import expects_no_array, refuse_arrays
-from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import (
     as_array,
     facts,
@@ -29,7 +28,6 @@ from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
 from autovmap._plan.outer import outer
 from autovmap._plan.plan import PlanData, make_plan
-from autovmap._run.nest import squeeze
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     UNMAPPED,
@@ -51,12 +49,6 @@ from autovmap._spec.spec import (
     Spec,
 )
 from autovmap.errors import SpecError
-
-ARRAY, NUMPY, CONVERTIBLE = Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE
-BARE = (NUMPY, Kind.INT, Kind.NUMBER)
-"""Kinds beside JAX arrays that are leaves for sure."""
-FLOAT = (Kind.NUMBER, *facts(0.0))
-"""What a plan depends on in a Python float: the same for each."""
 
 STYLES, LAYOUTS, PLANS = 128, 256, 1024
 """How many of each are kept for a function."""
@@ -81,12 +73,6 @@ class Planned:
     plan: PlanData
     places: tuple[int, ...]
     nest: Any = None
-    direct: Any = None
-    """The nest of calls in which each leaf is a whole positional argument; False: there is none."""
-    converts: bool = True
-    """Whether a leaf may have to be made a JAX array at each call."""
-    order: tuple[int, ...] | None = None
-    """Where the rows stand among the arguments, if each of them is a whole positional one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +111,15 @@ class Call:
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    slots: tuple[Slot, ...]
+    style: Style
     leaves: list[Any]
     treedef: Any
     planned: Planned
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The ranked arguments."""
+        return self.style.slots
 
     def arrays(self) -> list[Any]:
         """The plan's leaves, with NumPy arrays and the like as JAX arrays."""
@@ -161,7 +152,6 @@ class Binder:
         self._styles: BoundedCache[Style] = BoundedCache(STYLES)
         self._layouts: BoundedCache[Layout] = BoundedCache(LAYOUTS)
         self._plans: BoundedCache[Planned] = BoundedCache(PLANS)
-        self._bare_plans: BoundedCache[Planned] = BoundedCache(PLANS)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, run: bool = True) -> Call:
         """Plan a call; with `run=False` shapes will do, and nothing is looked up or kept.
@@ -202,57 +192,7 @@ class Binder:
             planned = self._plan(layout, leaves, run)
             if run:
                 self._plans.put(key, planned)
-        if run and style.plain and len(leaves) == len(values):
-            self._keep_bare(style, values, planned)
-        return Call(args, kwargs, style.slots, leaves, treedef, planned)
-
-    def known(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Planned, list[Any]] | None:
-        """The plan and leaves of a call like one before whose ranked arguments are no trees.
-
-        Nothing is flattened for it: the way of calling, shapes and dtypes are all that matters.
-        """
-        style = self._styles.find((len(args), *kwargs))
-        if style is None or not style.plain:
-            return None
-        key: list[Any] = [style]
-        values: list[Any] = []
-        for place in style.places:
-            value = args[place]
-            values.append(value)
-            cls = type(value)
-            if kind_of(cls) is ARRAY:
-                aval = value.aval  # its slots are quicker than the array's own properties
-                key += (aval.shape, aval.dtype)
-            elif cls is float:
-                key += FLOAT
-            elif (found := bare_facts(value, cls)) is not None:
-                key += found
-            else:
-                return None
-        planned = self._bare_plans.find(tuple(key))
-        if planned is None:
-            return None
-        if planned.plan.promotion is not None and may_promote() != "allow":
-            return None
-        return planned, values
-
-    def _keep_bare(self, style: Style, values: Sequence[Any], planned: Planned) -> None:
-        """Keep a plan for `known`, if no ranked argument is a tree."""
-        key: list[Any] = [style]
-        for value in values:
-            cls = type(value)
-            if kind_of(cls) is ARRAY:
-                key += (value.shape, value.dtype)
-            elif (found := bare_facts(value, cls)) is not None:
-                key += found
-            else:
-                return
-        converts = any(kind_of(type(value)) is NUMPY for value in values)
-        if planned.places == tuple(range(len(values))):
-            found = Planned(planned.plan, planned.places, converts=converts, order=style.places)
-            self._bare_plans.put(tuple(key), found)
+        return Call(args, kwargs, style, leaves, treedef, planned)
 
     def unranked(self, call: Call) -> Iterator[tuple[str, Any]]:
         """The array leaves of the arguments without a rank, by path: to explain an error."""
@@ -327,33 +267,9 @@ class Binder:
         return Planned(plan, tuple(places))
 
 
-def direct_arguments(
-    planned: Planned, args: Sequence[Any], leaves: Sequence[Any]
-) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Positional arguments and leaves, both with sizes of 1 squeezed and as JAX arrays."""
-    if not planned.converts and not planned.plan.squeezed:
-        return args, leaves
-    leaves = squeeze(planned.plan, [to_jax(leaf) for leaf in leaves])
-    given = list(args)
-    for place, leaf in zip(planned.order or (), leaves, strict=True):
-        given[place] = leaf
-    return given, leaves
-
-
 def may_promote() -> str:
     """What `jax_numpy_rank_promotion` says of broadcasting: "allow", "warn" or "raise"."""
     return cast("Any", jax.config).jax_numpy_rank_promotion
-
-
-def bare_facts(value: Any, cls: type) -> tuple[Any, ...] | None:
-    """What a plan depends on in a value that is a leaf for sure, and no JAX array; else None."""
-    kind = kind_of(cls)
-    if kind in BARE:
-        return (kind, *facts(value))
-    if kind is CONVERTIBLE and hasattr(cls, "aval"):  # a tracer, whose own attributes are slow
-        aval = jax.typeof(value)
-        return (kind, aval.shape, aval.dtype)
-    return None
 
 
 def _as_arrays(

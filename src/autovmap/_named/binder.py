@@ -48,7 +48,6 @@ def read_named_spec(
             Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED)) for p in parameters
         ),
         options=read_options(options, function, one_level),
-        ways=declared.ways,
         pattern=pattern,
         sizes=read_sizes(pattern, declared.sizes or {}, function),
     )
@@ -58,6 +57,11 @@ class PatternBinder(Binder):
     """Binds calls of one function under a pattern."""
 
     _spec: NamedSpec
+
+    def __init__(self, spec: NamedSpec, signature: inspect.Signature, looped: bool) -> None:
+        """`looped`: calls are run by a loop, whose batch axes stand in front of all others."""
+        super().__init__(spec, signature)
+        self._looped = looped
 
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
         """Plan anew from the leaves' shapes."""
@@ -75,7 +79,7 @@ class PatternBinder(Binder):
             if leaf is not None:
                 places.append(i)
                 rows.append(Given(leaf, spec.pattern.inputs[rank.index]))
-        in_front = spec.looped and run  # a plan that is read is that of the vmaps
+        in_front = self._looped and run  # a plan that is read is that of the vmaps
         plan = make_pattern_plan(
             spec.function, spec.pattern, spec.sizes, rows, spec.options, in_front=in_front
         )

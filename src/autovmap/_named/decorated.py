@@ -1,17 +1,16 @@
 """`named_vmap`: einx's bracket notation in front of the same plans."""
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from autovmap._bind.binder import Call, Planned
-from autovmap._cache import BoundedCache
 from autovmap._decorate import Decorator, decorated
 from autovmap._function.decorated import AutoVmapped
-from autovmap._function.docstring import line_of_pattern, show_docstring
+from autovmap._function.docstring import line_of_pattern
+from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import shown_name
-from autovmap._function.meaning import VARIANTS
-from autovmap._named.binder import NamedDeclaration, PatternBinder, read_named_spec
+from autovmap._named.binder import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.notation import Pattern
 from autovmap._named.parts import PlacedGroup
 from autovmap._named.plan import PatternPlan
@@ -26,9 +25,9 @@ from autovmap._show.facts import calling, placed_outputs, result_shapes
 from autovmap._show.plan import Plan
 from autovmap._show.table import note
 from autovmap._spec.options import DEFAULTS
-from autovmap._ways.jit import Jitted
+from autovmap._spec.spec import Spec
 from autovmap._ways.loop_run import run_loop
-from autovmap._ways.parts import Parts
+from autovmap._ways.parts import WHOLE, Parts
 from autovmap.errors import AutoVmapError, SpecError
 
 P = ParamSpec("P")
@@ -104,7 +103,7 @@ def named_vmap(
     )
 
     def decorate(function: Any, /) -> Any:
-        return decorated(function, declared, NamedVmapped)
+        return decorated(function, declared, NamedVmapped, NamedEngine)
 
     return cast("Decorator", decorate)
 
@@ -133,70 +132,44 @@ class Ran(NamedTuple):
     groups: Sequence[PlacedGroup]
 
 
-class NamedVmapped(AutoVmapped[P, R]):
-    """A function under a pattern; `named_vmap` makes it.
+class NamedEngine(Engine):
+    """One function under one pattern."""
 
-    >>> import jax.numpy as jnp
-    >>> total = named_vmap("a [b] -> a")(jnp.sum)
-    >>> total
-    <named_vmap('a [b] -> a') of sum>
-    >>> print(total.pattern)
-    a [b] -> a
-    """
-
-    _declared: NamedDeclaration
-
-    def _read(self, skip_first: bool) -> None:
-        """Read the declaration; a method's pattern leaves out its first parameter."""
-        self._skip_first = skip_first
-        name = shown_name(self._named_by)
-        self._under = read_named_spec(self._declared, self._signature, name, skip_first)
-        self._told = self._spec = self._under
-        show_docstring(self, line_of_pattern(self.pattern), self._named_by)
-        self._binder = PatternBinder(self._under, self._signature)
-        self._ways = self._under.ways
-        self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
-        self._jitted: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
+    def _read(self) -> NamedSpec:
+        name = shown_name(self.named_by)
+        return read_named_spec(
+            cast("NamedDeclaration", self.declared), self.signature, name, self.skip_first
+        )
 
     @property
-    def pattern(self) -> str:
-        """The pattern, as it was given.
+    def pattern(self) -> Pattern:
+        """The pattern."""
+        return cast("NamedSpec", self.outline).pattern
 
-        >>> import jax.numpy as jnp
-        >>> named_vmap("a  [b] -> a")(jnp.sum).pattern
-        'a  [b] -> a'
-        """
-        return self._under.pattern.text
+    @functools.cached_property
+    def binder(self) -> PatternBinder:
+        """What binds and plans the calls."""
+        return PatternBinder(cast("NamedSpec", self.outline), self.signature, self.ways.looped)
 
-    @property
     def ranks(self) -> dict[str, Any]:
-        """Always empty: a pattern says more than base ranks do. See `pattern`."""
+        """None: a pattern says more than base ranks do."""
         return {}
 
-    @property
-    def signature(self) -> None:
-        """Always None: see `pattern`."""
+    def signature_text(self) -> None:
+        """None: a pattern says more than a signature does."""
         return None
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the function on every example at once."""
-        call = self._binder.bind(args, kwargs)
-        return self._run_named(call, call.arrays(), self._spec.looped).result
+        return self.run(self.bind(args, kwargs))
 
-    def run_traced(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        parts: Parts | None = None,
-        state: Any = (),
-    ) -> Any:
-        """What a compiled program does of a call, inside its trace."""
-        call = self._binder.bind(args, kwargs)
-        return self._run_named(call, call.arrays(), self._spec.looped).result
+    def run(self, call: Call, parts: Parts = WHOLE, state: Any = ()) -> Any:
+        """Run a call that is bound."""
+        return self._run_named(call, call.arrays(), self.ways.looped).result
 
     def _run_named(self, call: Call, arrays: Sequence[Any], looped: bool) -> "Ran":
         plan = cast("PatternPlan", call.planned.plan)
-        body = self._body(call)
+        body = self.body(call)
         try:
             keyed = fold_keys(plan, prepared(plan, arrays))
             try:
@@ -212,7 +185,7 @@ class NamedVmapped(AutoVmapped[P, R]):
                 found = diagnose(error, plan, arrays, tuple)
             if found is not None:
                 raise found from error
-            remedy = hint(error, functools.partial(self._binder.unranked, call))
+            remedy = hint(error, functools.partial(self.binder.unranked, call))
             for line in (note(plan), f"under the pattern {plan.pattern}", remedy):
                 if line is not None:
                     error.add_note(line)
@@ -222,14 +195,14 @@ class NamedVmapped(AutoVmapped[P, R]):
         plan = cast("PatternPlan", planned.plan)
         placer = Placer(plan)
         groups, place = plan.groups, placer
-        if not self._spec.options.stretch_outputs and not plan.trivial:
+        if not self.spec.options.stretch_outputs and not plan.trivial:
             groups, short = shorten(plan, body, arrays, groups, placer)
             place = Placer(plan, given=cast("Any", short)(None))
         if looped:
             self._refuse_missing(plan, body, arrays)
             fronts = [Group(0, group.axes) for group in groups]
             result = run_loop(plan, body, arrays, tuple(dict.fromkeys(fronts)), place.in_front)
-        elif self._spec.options.stretch_outputs:
+        elif self.spec.options.stretch_outputs:
             if planned.nest is None:
                 planned.nest = make_nest(plan, groups)
             result = run(plan, planned.nest, body, arrays, groups, place)
@@ -249,14 +222,11 @@ class NamedVmapped(AutoVmapped[P, R]):
             if found is not None:
                 raise found
 
-    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
-        """What a call with these arguments would do; nothing is run, traced or allocated."""
-        call = self._binder.bind(args, kwargs, run=False)
-        return Plan.of(call.planned.plan, calling(self._spec, call, self._steps(call)))
-
-    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+    def plan_with_outputs(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
+    ) -> Plan:
         """The plan with the result's shapes, for which the function is traced, but not run."""
-        call = self._binder.bind(args, kwargs, run=False)
+        call = self.bind(args, kwargs, run=False)
         ran: list[Ran] = []
 
         def traced(call: Call, arrays: Sequence[Any]) -> Any:
@@ -264,54 +234,73 @@ class NamedVmapped(AutoVmapped[P, R]):
             return ran[-1].flat, ran[-1].result
 
         flat, result = result_shapes(traced, call)
-        shown = calling(self._spec, call, self._steps(call), type(flat) is tuple)
+        shown = calling(self.spec, call, self.steps(call) + more, type(flat) is tuple)
         return Plan.of(call.planned.plan, shown, placed_outputs(flat, result, ran[-1].groups))
 
-    def batch(self, *shape: int) -> Self:
-        """Refused: the pattern says all axes."""
+    def with_extent(self, key: Hashable, **changes: Any) -> Variant:
+        """Refused: the pattern says all axes, and how they lie to each other."""
+        if "groups" in changes:
+            raise SpecError(
+                f"{self.name}.outer(): the pattern says it: axes of different names are "
+                f"combined, each with each\n  {self.pattern.text}"
+            )
+        sizes = changes["prepended"]
         raise SpecError(
-            f"{self._spec.function}.batch(): the pattern says all batch axes; add new ones to its "
-            f'result, as in named_vmap("... -> draws ...", draws={shape[0] if shape else 100})'
-            f"\n  {self.pattern}"
+            f"{self.name}.batch(): the pattern says all batch axes; add new ones to its "
+            f'result, as in named_vmap("... -> draws ...", draws={sizes[0] if sizes else 100})'
+            f"\n  {self.pattern.text}"
         )
 
-    def outer(self, *groups: str | tuple[str, ...]) -> Self:
-        """Refused: the pattern says how axes lie to each other."""
-        raise SpecError(
-            f"{self._spec.function}.outer(): the pattern says it: axes of different names are "
-            f"combined, each with each\n  {self.pattern}"
-        )
-
-    def reduce(self, folds: Any, *, axes: Any = None) -> Self:
+    def with_reduce(self, folds: Any, axes: Any) -> Variant:
         """Refused: the pattern says which axes the result has."""
         raise SpecError(
-            f"{self._spec.function}.reduce(): the pattern says which axes the result has; to fold "
+            f"{self.name}.reduce(): the pattern says which axes the result has; to fold "
             f"one, put it in brackets and fold it in the function, or declare base ranks with "
-            f"auto_vmap and fold by .reduce({folds!r})\n  {self.pattern}"
+            f"auto_vmap and fold by .reduce({folds!r})\n  {self.pattern.text}"
         )
 
-    def _another_way(self, **said: Any) -> Self:
+    def with_options(self, options: dict[str, Any]) -> Variant:
+        """With other options than the author's."""
+        _checked_options(options, self.pattern)
+        return super().with_options(options)
+
+    def with_ways(self, **changes: Any) -> Variant:
         """Only a loop: every axis of a pattern is named, and a named axis is never split."""
-        for way in said:
+        for way in changes:
             if way != "looped":
                 raise SpecError(
-                    f"{self._spec.function}.{way}(): the pattern names every batch axis, and a "
+                    f"{self.name}.{way}(): the pattern names every batch axis, and a "
                     f"collective over a named axis would see a part of it; declare base ranks "
-                    f"with auto_vmap for that\n  {self.pattern}"
+                    f"with auto_vmap for that\n  {self.pattern.text}"
                 )
-        return super()._another_way(**said)
+        return super().with_ways(**changes)
 
-    def replace(self, **options: Any) -> Self:
-        """The same function and pattern under other options than the author's."""
-        _checked_options(options, self._under.pattern)
-        return super().replace(**options)
+
+class NamedVmapped(AutoVmapped[P, R]):
+    """A function under a pattern; `named_vmap` makes it.
+
+    >>> import jax.numpy as jnp
+    >>> total = named_vmap("a [b] -> a")(jnp.sum)
+    >>> total
+    <named_vmap('a [b] -> a') of sum>
+    >>> print(total.pattern)
+    a [b] -> a
+    """
+
+    _engine: NamedEngine
+
+    @property
+    def pattern(self) -> str:
+        """The pattern, as it was given.
+
+        >>> import jax.numpy as jnp
+        >>> named_vmap("a  [b] -> a")(jnp.sum).pattern
+        'a  [b] -> a'
+        """
+        return self._engine.pattern.text
+
+    def _line(self, spec: Spec) -> str:
+        return line_of_pattern(self.pattern)
 
     def __repr__(self) -> str:
-        return f"<named_vmap({self.pattern!r}) of {self._spec.function}>{self._chain()}"
-
-    def __reduce__(self) -> Any:
-        by_reference = super().__reduce__()
-        if isinstance(by_reference, str) or by_reference[0] is not AutoVmapped:
-            return by_reference
-        parts = (self._signature, self._named_by, self._skip_first)
-        return NamedVmapped, (self.__wrapped__, self._declared, *parts)
+        return f"<named_vmap({self.pattern!r}) of {self._engine.name}>{self._chain()}"

@@ -21,7 +21,6 @@ from autovmap._spec.ranks import (
     is_mapped,
     read_rank,
 )
-from autovmap._ways.options import PLAIN, Ways, checked_ways
 from autovmap.errors import SpecError
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -65,7 +64,6 @@ class Spec:
     parameters: tuple[Parameter, ...]
     options: Options
     extent: Extent = NO_EXTENT
-    ways: Ways = PLAIN
     reduce: Reduce | None = None
     signature: Gufunc | None = None
     lifted: bool = False
@@ -73,16 +71,6 @@ class Spec:
     numpy_calls: bool = False
     unread: tuple[str, ...] = ()
     """Parameters whose ranks stand in annotations that are still to be read."""
-
-    @property
-    def plainly_run(self) -> bool:
-        """Whether a call is one nest of vmaps, known from its plan alone."""
-        return self.options.stretch_outputs and self.ways == PLAIN and self.reduce is None
-
-    @property
-    def looped(self) -> bool:
-        """Whether a call is a Python loop over the examples."""
-        return self.ways.looped
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter that takes this keyword: the one of its name, or `**kwargs`."""
@@ -109,7 +97,6 @@ class Declaration:
     annotated: bool = False
     """Whether the other ranks stand in the annotations."""
     extent: Extent = NO_EXTENT
-    ways: Ways = PLAIN
     reduce: Reduce | None = None
     lifted: bool = False
     numpy_calls: bool = False
@@ -162,7 +149,6 @@ def read_spec(
         read,
         checked,
         declared.extent,
-        declared.ways,
         declared.reduce,
         gufunc,
         declared.lifted,
@@ -174,7 +160,7 @@ def read_spec(
 
 
 def check_extent(spec: Spec) -> None:
-    """Refuse groups that name no ranked parameter, or one twice; ways of running that clash."""
+    """Refuse groups that name no ranked parameter, or one twice."""
     ranked = [p.name for p in spec.parameters if is_mapped(p.rank) or p.name in spec.unread]
     seen: set[str] = set()
     for name in (name for group in spec.extent.groups for name in group):
@@ -186,12 +172,8 @@ def check_extent(spec: Spec) -> None:
         if name in seen:
             raise SpecError(f"{spec.function}.outer(): {name!r} stands in two places")
         seen.add(name)
-    options = spec.options
-    checked_ways(spec.ways, options.axis_name, options.stretch_outputs, spec.function)
     if spec.reduce is not None:
-        check_names(spec.reduce, options.axis_name, spec.function)
-        if spec.ways.compiled:  # to come
-            raise SpecError(f"{spec.function}.reduce(): not yet with .chunk, .shard or .bucket")
+        check_names(spec.reduce, spec.options.axis_name, spec.function)
 
 
 Pairs: TypeAlias = list[tuple[str, Any]]

@@ -94,6 +94,7 @@ def run_parts(
 def run_reduced(
     plan: PlanData,
     spec: Spec,
+    looped: bool,
     body: Body,
     arrays: Sequence[Any],
     groups: Groups,
@@ -103,7 +104,7 @@ def run_reduced(
 ) -> Any:
     """Run a plan whose outputs are folded: as `run_parts` otherwise."""
     reducing = reducing_of(plan, spec)
-    if spec.looped:
+    if looped:
         result = run_loop(plan, body, arrays)
         return fold_looped(reducing, spec, result, place, groups[0])
     body, groups, place = traced_once(plan, spec, body, arrays, groups, place)

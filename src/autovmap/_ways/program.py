@@ -59,12 +59,15 @@ class Kept:
         self,
         run: Callable[..., Any],
         spec: Spec,
+        ways: Ways,
         static: Sequence[str],
         groups: Groups,
         place: Place | None,
     ) -> None:
         """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state."""
         self._spec = spec
+        self.ways = ways
+        """How the calls are run."""
         self._groups = groups
         self._place = place
         self._traces = 0
@@ -77,13 +80,8 @@ class Kept:
             return run(*call)
 
         self.partition = Partition(counted, spec, static)
-        chunk = spec.ways.chunk
+        chunk = ways.chunk
         self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
-
-    @property
-    def ways(self) -> Ways:
-        """How the calls are run."""
-        return self._spec.ways
 
     def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call by its kept program."""

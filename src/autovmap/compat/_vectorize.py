@@ -7,6 +7,7 @@ from typing import Any, cast
 from autovmap._bind.kinds import shown
 from autovmap._decorate import decorated
 from autovmap._function.decorated import AutoVmapped
+from autovmap._function.engine import Engine
 from autovmap._function.identity import is_method
 from autovmap._spec.gufunc import read_gufunc
 from autovmap._spec.ranks import UNMAPPED, ByValue, Core, Tree
@@ -61,7 +62,9 @@ def vectorized(
             raise SpecError(f"not a valid gufunc signature: {signature!r} is no string")
         read_gufunc(signature)
         declared = Declaration((signature,), excluded=left_out, numpy_calls=True)
-    return decorated(function, declared) if readable else AutoVmapped(inner, declared, found)
+    if readable:
+        return decorated(function, declared)
+    return AutoVmapped[..., Any](Engine(inner, declared, signature=found))
 
 
 def _beyond_self(excluded: Collection[int | str]) -> frozenset[int | str]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from autovmap._bind.kinds import shown
 from autovmap._bind.trees import one_level
 from autovmap._function.decorated import AutoVmapped
+from autovmap._function.engine import Engine
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
 from autovmap._spec.spec import Declaration
@@ -53,9 +54,10 @@ def one_axis(
         raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
     ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}
     extent = Extent(size=size, required=True)
-    ways = Ways(chunk=chunk)
-    declared = Declaration(named=options, ranks=ranks, extent=extent, ways=ways)
-    mapped = AutoVmapped(_Spread(function), declared, SIGNATURE, function)
+    declared = Declaration(named=options, ranks=ranks, extent=extent)
+    mapped = AutoVmapped[..., Any](
+        Engine(_Spread(function), declared, Ways(chunk=chunk), SIGNATURE, function)
+    )
 
     @functools.wraps(function)
     def vmapped(*args: Any, **kwargs: Any) -> Any:

@@ -1,0 +1,231 @@
+"""The compiled forms: small objects whose call is `jax.jit`'s own, so that it costs no more."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
+
+import jax
+
+from autovmap._cache import BoundedCache
+from autovmap._function.engine import Engine, Variant
+from autovmap._function.identity import by_name, keep_abstract
+from autovmap._function.methods import NO_REQUEST, JitRequest, Methods
+from autovmap._ways.jit import STEP, JitOptions, Program, make_program
+from autovmap._ways.statics import refuse_changing
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+TYPES = 256
+"""For how many classes it is remembered whether their objects are traced."""
+
+
+class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
+    """A compiled function that takes any broadcastable batch; `f.jit()` makes it.
+
+    Each one is of a class of its own, whose `__call__` is the `jax.jit` of the plan.
+
+    >>> import jax.numpy as jnp
+    >>> from autovmap import auto_vmap
+    >>> total = auto_vmap(x=1)(lambda x: x.sum()).jit()
+    >>> total(jnp.ones((5, 3))).shape
+    (5,)
+    >>> total.jit() is total
+    True
+    """
+
+    __wrapped__: Callable[P, R]
+    __name__: str
+    __qualname__: str
+    lower: Any
+    trace: Any
+    eval_shape: Any
+    clear_cache: Any
+    _steps = (STEP,)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Call the compiled program."""
+            ...
+
+    def __init__(self, function: Any, engine: Engine, options: JitOptions) -> None:
+        """Use `f.jit()`."""
+        functools.update_wrapper(cast("Any", self), function, updated=())
+        keep_abstract(self, function)
+        self.__wrapped__ = function
+        self._function: Any = function
+        self._engine = engine
+        self._options = options
+        self._programs: BoundedCache[Jitted[..., Any]] = BoundedCache(TYPES)
+
+    @property
+    def static_argnames(self) -> tuple[str, ...]:
+        """The parameters whose values are compiled in.
+
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def power(x, n: int, scale=1.0):
+        ...     return scale * x**n
+        >>> power.jit().static_argnames
+        ('n',)
+        """
+        return self._options.static
+
+    def _again(self, variant: Variant) -> Self:
+        return self._function._again(variant).jit(**self._options.options())
+
+    def _compiled(self, request: JitRequest) -> "Jitted[P, R]":
+        """Itself; with options, the function compiled under these instead."""
+        return self if request == NO_REQUEST else self._function._compiled(request)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The bound view on an instance: the same programs, with the object as first argument."""
+        if instance is None:
+            return self
+        return BoundJitted(self, self._program_for(instance), instance)
+
+    def _program_for(self, instance: Any) -> "Jitted[..., Any]":
+        """The compiled form for an object as first argument: traced if a pytree, else static.
+
+        Raises:
+            SpecError: it is neither a pytree nor constant; see `refuse_changing`.
+        """
+        cls = type(instance)
+        found = self._programs.get(cls)
+        if found is None:
+            found = self
+            options = self._options
+            if not options.partition and jax.tree_util.all_leaves([instance]):
+                first = options.parameters[0]
+                if not isinstance(instance, type):
+                    refuse_changing(instance, f"{options.name}.jit(): {first}")
+                static = replace(options, static=(*options.static, first))
+                found = make_jitted(self._function, self._engine, static)
+            self._programs.put(cls, found)
+        return found
+
+    def __repr__(self) -> str:
+        return f"{self._function!r}.jit()"
+
+    def __reduce__(self) -> Any:
+        """By reference, as functions are pickled; or as the function and the options."""
+        if by_name(self) is self:
+            return self.__qualname__
+        return _made_again, (self._function, self._options.options())
+
+
+def make_jitted(function: Any, engine: Engine, options: JitOptions) -> Jitted[..., Any]:
+    """Compile a decorated function; nothing is traced before the first call."""
+    program = make_program(engine.run_traced, engine.spec, engine.signature, function, options)
+    names = {"call": "__call__"}
+    members = {
+        names.get(name, name): staticmethod(getattr(program, name)) for name in Program.__slots__
+    }
+    cls = type("Jitted", (Jitted,), {**members, "__doc__": Jitted.__doc__, "__module__": __name__})
+    return cls(function, engine, options)
+
+
+def _made_again(function: Any, options: dict[str, Any]) -> Any:
+    return function.jit(**options)
+
+
+if TYPE_CHECKING:
+
+    class Partial(functools.partial[Any], Generic[P, R]):
+        """`functools.partial` with the types of the other parameters."""
+
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+else:
+
+    class Partial(functools.partial, Generic[P, R]):
+        """`functools.partial`, which binds at C speed, with type arguments."""
+
+
+class BoundJitted(Partial[P, R], Methods[P, R, "BoundJitted[P, R]", "BoundJitted[P, Any]"]):
+    """A compiled method with its object: `obj.f.jit()`, a view of the class's one program.
+
+    >>> import jax
+    >>> from typing import NamedTuple
+    >>> from autovmap import auto_vmap
+    >>> class Line(NamedTuple):
+    ...     slope: float
+    ...     @auto_vmap(x=0)
+    ...     def at(self, x):
+    ...         return self.slope * x
+    >>> Line(2.0).at.jit()(jax.numpy.arange(3.0))
+    Array([0., 2., 4.], dtype=float32)
+    """
+
+    _jitted: Jitted[..., Any]
+    _steps = (STEP,)
+
+    def __new__(cls, jitted: Jitted[..., Any], program: Any, instance: Any) -> Self:
+        self = super().__new__(cls, program, instance)
+        self._jitted = jitted
+        self._engine = jitted._engine
+        self._first = (instance,)
+        return self
+
+    def _again(self, variant: Variant) -> Self:
+        return self._jitted._again(variant).__get__(self.__self__)
+
+    def _compiled(self, request: JitRequest) -> "BoundJitted[P, R]":
+        """Itself; with options, the method compiled under these instead."""
+        if request == NO_REQUEST:
+            return self
+        return self._jitted._compiled(request).__get__(self.__self__)
+
+    @property
+    def static_argnames(self) -> tuple[str, ...]:
+        """The parameters whose values are compiled in."""
+        return self._jitted.static_argnames
+
+    @property
+    def __wrapped__(self) -> Any:
+        instance = self.__self__
+        return self._jitted.__wrapped__.__get__(instance, type(instance))
+
+    @property
+    def __name__(self) -> str:
+        return self._jitted.__name__
+
+    @property
+    def __self__(self) -> Any:
+        return self._first[0]
+
+    @property
+    def __isabstractmethod__(self) -> bool:
+        return getattr(self._jitted, "__isabstractmethod__", False)
+
+    @property
+    def _program(self) -> Any:
+        return self.func
+
+    def lower(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As of `jax.jit`'s objects, with the object bound."""
+        return self._program.lower(*self._first, *args, **kwargs)
+
+    def trace(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As of `jax.jit`'s objects, with the object bound."""
+        return self._program.trace(*self._first, *args, **kwargs)
+
+    def eval_shape(self, /, *args: Any, **kwargs: Any) -> Any:
+        """As of `jax.jit`'s objects, with the object bound."""
+        return self._program.eval_shape(*self._first, *args, **kwargs)
+
+    def clear_cache(self) -> None:
+        """As of `jax.jit`'s objects: of the class's program, for all its objects."""
+        self._program.clear_cache()
+
+    def __repr__(self) -> str:
+        return f"<bound {self._jitted!r} with {self.__self__!r}>"
+
+    def __reduce__(self) -> Any:
+        return _bound_again, (self._jitted, self.__self__)
+
+
+def _bound_again(jitted: Jitted[..., Any], instance: Any) -> Any:
+    return jitted.__get__(instance)

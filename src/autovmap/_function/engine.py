@@ -1,0 +1,433 @@
+"""What every decorated function runs on: start reading the library here.
+
+A call goes through `Engine.call`:
+
+1. `bind` finds the ranked arguments, matches their leaves with the ranks and finds or makes the
+   plan of their shapes (`_bind`, `_plan`);
+2. `run` does what the plan says: the function, inside its layers of vmap (`_run`), or in another
+   way of running (`_ways`), maybe in a compiled program that is kept (`run_program`);
+3. if the function or JAX raises, `explain` says what is known of the call.
+
+The objects that users hold are faces of an engine: `decorated` (the function), `bound` (a method
+with its object) and `compiled` (both under `.jit()`); their methods stand in `methods`.
+"""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Self
+
+import jax
+import numpy as np
+
+from autovmap._bind.binder import Binder, Call, may_promote
+from autovmap._bind.trees import one_level
+from autovmap._function.identity import is_method, shown_name
+from autovmap._plan.plan import PlanData
+from autovmap._run.axis_names import naming
+from autovmap._run.core import check_result
+from autovmap._run.depend import refuse_dependent, shorten
+from autovmap._run.failures import diagnose, hint
+from autovmap._run.fast import Shortcut
+from autovmap._run.keydata import fold_keys
+from autovmap._run.nest import Body, make_nest, run
+from autovmap._run.placing import placing
+from autovmap._run.result import FRONT
+from autovmap._show.conflict import draw_conflict
+from autovmap._show.facts import calling, outputs_of, result_shapes
+from autovmap._show.plan import Plan
+from autovmap._show.table import note
+from autovmap._spec.annotations.lazy import read_annotations
+from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.fold import read_reduce
+from autovmap._spec.operands import as_signature
+from autovmap._spec.ranks import is_mapped, plain
+from autovmap._spec.spec import (
+    POSITIONAL_ONLY,
+    POSITIONAL_OR_KEYWORD,
+    Declaration,
+    Spec,
+    read_spec,
+)
+from autovmap._ways.jit import JitOptions, jit_options
+from autovmap._ways.loop_run import run_loop
+from autovmap._ways.options import PLAIN, Ways, checked_ways
+from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
+from autovmap._ways.program import Kept, current_mesh, sharded_axes
+from autovmap._ways.words import steps
+from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
+
+ARRAYS = (jax.Array, np.ndarray)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What another engine for the same function has in place of this one's."""
+
+    key: Hashable
+    """Variants of one key are the same."""
+    declared: Declaration
+    ways: Ways
+    function: Callable[..., Any] | None = None
+    """A transformed function, if it is not the same."""
+
+
+class Engine:
+    """One function under one declaration, run in one way: its spec, plans and kept programs."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        declared: Declaration,
+        ways: Ways = PLAIN,
+        signature: inspect.Signature | None = None,
+        named_by: Any = None,
+        skip_first: bool | None = None,
+    ) -> None:
+        """Read the declaration; every mistake that needs no argument is found here.
+
+        Args:
+            function: the plain function.
+            declared: what its author wrote, and what callers said of its meaning since.
+            ways: how callers want it run.
+            signature: in place of the function's own.
+            named_by: what has the name and the docstring, if it is not the function.
+            skip_first: whether positional ranks leave out the first parameter, as they do in a
+                class body; without it the function tells.
+        """
+        signature = inspect.signature(function) if signature is None else signature
+        self.function = function
+        self.declared = declared
+        self.ways = ways
+        self.signature = signature
+        self.named_by = function if named_by is None else named_by
+        self.skip_first = is_method(function, signature) if skip_first is None else skip_first
+        self.outline: Spec = self._read()
+        """The spec as far as it is known without the annotations."""
+        self.when_read: Callable[[Spec], Any] | None = None
+        """Called with the spec once ranks have been read from annotations."""
+        options = self.outline.options
+        checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
+        if self.outline.reduce is not None and ways.compiled:  # to come
+            raise SpecError(f"{self.name}.reduce(): not yet with .chunk, .shard or .bucket")
+        self.groups, self.place = placing(self.outline)
+        self.shortcut = Shortcut(function)
+        folded = self.outline.reduce is not None
+        self._plainly_run = options.stretch_outputs and ways == PLAIN and not folded
+
+    @property
+    def name(self) -> str:
+        """The function's name in messages."""
+        return self.outline.function
+
+    # --- What is declared ---
+
+    def _read(self) -> Spec:
+        name = shown_name(self.named_by)
+        return read_spec(self.declared, self.signature, name, one_level, self.skip_first)
+
+    @functools.cached_property
+    def spec(self) -> Spec:
+        """What is declared, with the ranks that stand in annotations."""
+        if not self.outline.unread:
+            return self.outline
+        scope = scope_of(self.named_by)
+        spec = read_annotations(self.outline, self.signature, scope, ARRAYS)
+        if self.when_read is not None:
+            self.when_read(spec)
+        return spec
+
+    @functools.cached_property
+    def binder(self) -> Binder:
+        """What binds and plans the calls."""
+        first = next(iter(self.signature.parameters), "")
+        return Binder(self.spec, self.signature, self.skip_first and first == "cls")
+
+    @functools.cached_property
+    def programs(self) -> Kept:
+        """The compiled programs that a way of running keeps."""
+        static = self.jit_options(partition=True).static
+        return Kept(self.run_traced, self.spec, self.ways, static, self.groups, self.place)
+
+    def jit_options(self, **given: Any) -> JitOptions:
+        """What is static and what donated in a compiled call: see `jit_options`."""
+        scope = scope_of(self.named_by)
+        return jit_options(self.spec, self.signature, scope, self.skip_first, **given)
+
+    def ranks(self) -> dict[str, Any]:
+        """The base ranks by parameter."""
+        return {p.name: plain(p.rank) for p in self.spec.parameters if is_mapped(p.rank)}
+
+    def signature_text(self) -> str | None:
+        """The declaration as a gufunc signature, if it can be said as one."""
+        spec = self.spec
+        if spec.signature is not None:
+            text = str(spec.signature)
+            return text.partition("->")[0] + "->..." if spec.lifted else text
+        parameters = spec.parameters[self.skip_first :]
+        positional = [p for p in parameters if p.kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)]
+        return as_signature([(p.name, p.rank) for p in positional], list(self.ranks()))
+
+    # --- A call ---
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the function on every example of a batch at once."""
+        call = self.bind(args, kwargs)
+        if self._is_direct:
+            self.shortcut.keep(call)
+        if self.ways.compiled and not call.planned.plan.trivial:
+            return self.run_program(call, args, kwargs)
+        return self.run(call)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: bool = True) -> Call:
+        """Bind and plan a call: see `Binder.bind`."""
+        try:
+            call = self.binder.bind(args, kwargs, run=run)
+        except BatchShapeError as error:
+            draw_conflict(error, self.name)
+            raise
+        if call.planned.plan.promotion is not None:
+            _rank_promotion(call.planned.plan.promotion)
+        return call
+
+    def run(self, call: Call, parts: Parts = WHOLE, state: Any = ()) -> Any:
+        """Run a call that is bound."""
+        planned = call.planned
+        plan = planned.plan
+        if planned.nest is None:
+            planned.nest = make_nest(plan, self.groups)
+        arrays = call.arrays()
+        body = self.body(call)
+        try:
+            if self._plainly_run and plan.plain:
+                return run(plan, planned.nest, body, arrays, self.groups, self.place)
+            with naming(plan):
+                keyed = fold_keys(plan, arrays)
+                if self._plainly_run:
+                    return run(plan, planned.nest, body, keyed, self.groups, self.place)
+                return self._run_otherwise(plan, body, keyed, parts, state)
+        except Exception as error:
+            self.explain(error, call)
+
+    def _run_otherwise(
+        self,
+        plan: PlanData,
+        body: Body,
+        arrays: Sequence[Any],
+        parts: Parts = WHOLE,
+        state: Any = (),
+    ) -> Any:
+        """Run a plan in a loop or in parts, or with outputs that are not stretched."""
+        groups, place = self.groups, self.place
+        if self.spec.reduce is not None:
+            looped = self.ways.looped
+            return run_reduced(plan, self.spec, looped, body, arrays, groups, place, parts, state)
+        if not self.spec.options.stretch_outputs:
+            groups, place = shorten(plan, body, arrays, groups, place)
+        if self.ways.looped:
+            return run_loop(plan, body, arrays, groups, place)
+        if self.ways.compiled:
+            return run_parts(plan, parts, body, arrays, groups, place, state)
+        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
+
+    def run_program(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call by a kept program; a deleted array is found out here, before any trace."""
+        try:
+            return self.programs.run(call, args, kwargs)
+        except RuntimeError as error:
+            unranked = functools.partial(self.binder.unranked, call)
+            found = diagnose(error, call.planned.plan, call.arrays(), unranked)
+            if found is None:
+                raise
+            raise found from error
+
+    def run_traced(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parts: Parts | None = None,
+        state: Any = (),
+    ) -> Any:
+        """What a compiled program does of a call, inside its trace.
+
+        `parts` and `state` are those of a kept program; under `f.jit()` they are decided here.
+        """
+        call = self.bind(args, kwargs)
+        if parts is None and self.ways.compiled:
+            parts = self.programs.decide(call, args, kwargs)
+        return self.run(call, parts or WHOLE, state)
+
+    def body(self, call: Call) -> Body:
+        """The plain function, of the leaves of the ranked arguments."""
+        function = self.function
+
+        def body(rows: Sequence[Any]) -> Any:
+            args, kwargs = call.arguments(rows)
+            return function(*args, **kwargs)
+
+        signature = self.spec.signature
+        if signature is None or not self._checks_result:
+            return body
+        plan = call.planned.plan
+
+        def checked(rows: Sequence[Any]) -> Any:
+            result = body(rows)
+            check_result(result, signature, plan)
+            return result
+
+        return checked
+
+    @functools.cached_property
+    def _checks_result(self) -> bool:
+        """Whether a signature tells the core dims of each example's outputs."""
+        return self.spec.signature is not None and not self.spec.lifted
+
+    @functools.cached_property
+    def _is_direct(self) -> bool:
+        """Whether calls may take the shortcut: nothing is done but the layers."""
+        front = self.groups is FRONT and self.place is None
+        return self._plainly_run and front and not self._checks_result
+
+    # --- A failure ---
+
+    def explain_call(
+        self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> NoReturn:
+        """As `explain`, of a call that took the shortcut and was not bound."""
+        self.explain(error, self.bind(args, kwargs))
+
+    def explain(self, error: Exception, call: Call) -> NoReturn:
+        """Raise an error that the function or JAX raised, with what is known of the call."""
+        explained = self._explained(error, call)
+        if explained is error:
+            raise error
+        raise explained from error
+
+    def _explained(self, error: Exception, call: Call) -> Exception:
+        """An error of ours that names what JAX does not, or else the same one with a note."""
+        plan, arrays = call.planned.plan, call.arrays()
+        unranked = functools.partial(self.binder.unranked, call)
+        found = diagnose(error, plan, arrays, unranked)
+        if found is None and isinstance(error, ValueError) and not isinstance(error, AutoVmapError):
+            found = refuse_dependent(plan, self.body(call), arrays, self.groups, self.place)
+        if found is not None:
+            return found
+        error.add_note(note(plan))
+        if self.ways.bucket is not None:
+            error.add_note("under .bucket(), which pads batch sizes")
+        if (more := hint(error, unranked)) is not None:
+            error.add_note(more)
+        return error
+
+    # --- A plan to be read ---
+
+    def plan(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
+    ) -> Plan:
+        """What a call would do; `more` is what a face adds to its steps, in words."""
+        call = self.bind(args, kwargs, run=False)
+        return Plan.of(call.planned.plan, calling(self.spec, call, self.steps(call) + more))
+
+    def plan_with_outputs(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
+    ) -> Plan:
+        """The same with the result's shapes, for which the function is traced."""
+        call = self.bind(args, kwargs, run=False)
+        result = result_shapes(self._run_shapes, call)
+        outputs = outputs_of(call.planned.plan, self.spec, result, self.groups, self.place)
+        shown = calling(self.spec, call, self.steps(call) + more)
+        return Plan.of(call.planned.plan, shown, outputs)
+
+    def steps(self, call: Call) -> tuple[str, ...]:
+        """What the way of running adds to a plan, in words."""
+        if self.ways == PLAIN:
+            return ()
+        sized = self.programs.known_size(call.planned.plan) if self.ways.compiled else None
+        mesh = None
+        if self.ways.shard is not None:
+            mesh = dict(current_mesh(self.ways.shard.mesh, self.name).shape)
+        return steps(call.planned.plan, self.ways, sized, sharded_axes(call), mesh)
+
+    def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
+        """What a call does, on tracers of its shapes."""
+        plan = call.planned.plan
+        try:
+            with naming(plan):
+                return self._run_otherwise(plan, self.body(call), fold_keys(plan, arrays))
+        except Exception as error:
+            self.explain(error, call)
+
+    # --- Engines for the same function ---
+
+    def variant(self, variant: Variant) -> Self:
+        """The engine that a variant describes."""
+        return self._like(
+            variant.function or self.function, variant.declared, variant.ways, self.skip_first
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Engine)
+            and self.function == other.function
+            and self.outline == other.outline
+            and self.ways == other.ways
+        )
+
+    def __hash__(self) -> int:
+        try:
+            return hash((self.function, self.outline, self.ways))
+        except TypeError:  # a callable object that has no hash; equal ones are told the same
+            return hash((self.outline, self.ways))
+
+    def as_method(self) -> Self:
+        """The same, of a function that turns out to be a method."""
+        return self._like(self.function, self.declared, self.ways, skip_first=True)
+
+    def _like(
+        self, function: Callable[..., Any], declared: Declaration, ways: Ways, skip_first: bool
+    ) -> Self:
+        return type(self)(function, declared, ways, self.signature, self.named_by, skip_first)
+
+    def with_extent(self, key: Hashable, **changes: Any) -> Variant:
+        """With other batch axes or groups of arguments."""
+        extent = replace(self.declared.extent, **changes)
+        return Variant(key, replace(self.declared, extent=extent), self.ways)
+
+    def with_reduce(self, folds: Any, axes: Any) -> Variant:
+        """With the results folded over the batch."""
+        before = self.declared.reduce
+        if before is not None:
+            raise SpecError(
+                f"{self.name}.reduce(): it is folded already, by .reduce({before}); say all folds "
+                f"in one call, as a prefix of the result"
+            )
+        reduce = read_reduce(folds, axes, self.name, one_level)
+        return Variant(("reduce", reduce), replace(self.declared, reduce=reduce), self.ways)
+
+    def with_options(self, options: dict[str, Any]) -> Variant:
+        """With other options than the author's."""
+        merged = {**(self.declared.options or {}), **options}
+        key = tuple((name, repr(options[name]), options[name]) for name in sorted(options))
+        declared = replace(self.declared, options=merged)
+        return Variant(("options", key), declared, self.ways)
+
+    def with_function(self, function: Callable[..., Any], transform: Hashable) -> Variant:
+        """With a transformed function."""
+        declared = replace(self.declared, lifted=True)
+        return Variant(("function", transform), declared, self.ways, function)
+
+    def with_ways(self, **changes: Any) -> Variant:
+        """Run in another way too; a way that is said again replaces itself."""
+        ways = replace(self.ways, **changes)
+        return Variant(("ways", ways), self.declared, ways)
+
+
+def _rank_promotion(message: str) -> None:
+    """Follow `jax_numpy_rank_promotion`, as `jax.numpy` does in broadcasting."""
+    setting = may_promote()
+    if setting == "raise":
+        raise BatchShapeError(message)
+    if setting == "warn":
+        warnings.warn(message, stacklevel=5)

@@ -1,0 +1,504 @@
+"""The methods of everything that `auto_vmap` makes, each written once, for every face.
+
+A face is what a user holds of an engine: the decorated function, a method with its object, and
+the compiled form of each. A face holds its engine and the arguments that it puts in front of a
+call's, and defines how it is made again for another engine and how it is compiled; that is all.
+A new method goes here, and appears on all four.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
+
+from autovmap._function.engine import Engine, Variant
+from autovmap._function.identity import BoundTransform
+from autovmap._show.plan import Plan
+from autovmap._spec.extent import checked_sizes
+from autovmap._spec.options import refuse_unknown_options
+from autovmap._ways.options import read_bucket, read_chunk, read_shard
+from autovmap._ways.program import BucketStats
+from autovmap.errors import SpecError
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+Compiled = TypeVar("Compiled", covariant=True)
+"""What `.jit()` gives."""
+Lifted = TypeVar("Lifted", covariant=True)
+"""What `.lift(...)` gives: the same face, of a function whose result no type tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class JitRequest:
+    """What a caller asks of `.jit()`."""
+
+    static_argnames: str | Sequence[str] | None = None
+    donate_argnames: str | Sequence[str] | None = None
+    partition: bool = False
+
+
+NO_REQUEST = JitRequest()
+
+
+class Methods(Generic[P, R, Compiled, Lifted]):
+    """What can be asked of a decorated function, in each of its forms."""
+
+    _engine: Engine
+    _first: tuple[Any, ...] = ()
+    """The arguments before those of a call: a method's object."""
+    _steps: tuple[str, ...] = ()
+    """What this face adds to a plan's steps, in words."""
+
+    def _again(self, variant: Variant) -> Self:
+        """The same face for another engine."""
+        raise NotImplementedError
+
+    def _compiled(self, request: JitRequest) -> Compiled:
+        """The compiled form."""
+        raise NotImplementedError
+
+    # --- What it was told ---
+
+    @property
+    def ranks(self) -> dict[str, Any]:
+        """The base ranks by parameter, as they may be given to `auto_vmap` again.
+
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(0, {"a": 1})(lambda s, tree, flag: s).ranks
+        {'s': 0, 'tree': {'a': 1}}
+
+        Raises:
+            SpecError: they stand in annotations that can't be read.
+        """
+        return self._engine.ranks()
+
+    @property
+    def signature(self) -> str | None:
+        """The declaration as a gufunc signature, or None where it can't be said as one.
+
+        What was not given as a signature has dims without names, and no outputs are known of it.
+
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap("(m, n), (n) -> (m)")(lambda a, x: a @ x).signature
+        '(m,n),(n)->(m)'
+        >>> auto_vmap(0, 2)(lambda s, m: s * m).signature
+        '(),(a,b)->...'
+        """
+        return self._engine.signature_text()
+
+    # --- Planning ---
+
+    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """What a call with these arguments would do; nothing is run, traced or allocated.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(1, 1)(jnp.dot).plan(
+        ...     jax.ShapeDtypeStruct((5, 1, 3), "float32"), jnp.ones((4, 3))
+        ... )
+        >>> plan.batch_shape
+        (5, 4)
+
+        Args:
+            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array.
+            kwargs: likewise.
+
+        Raises:
+            AutoVmapError: what a call with these arguments would raise before it runs.
+        """
+        return self._engine.plan((*self._first, *args), kwargs, self._steps)
+
+    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+        """The plan with the result's shapes, for which the function is traced, but not run.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(1, 1)(jnp.outer).plan_with_outputs(jnp.ones((5, 1, 3)), jnp.ones(4))
+        >>> plan.outputs[0].shape
+        (5, 1, 3, 4)
+
+        Args:
+            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array, in arguments
+                without a rank too.
+            kwargs: likewise.
+
+        Raises:
+            AutoVmapError: what a call with these arguments would raise.
+        """
+        return self._engine.plan_with_outputs((*self._first, *args), kwargs, self._steps)
+
+    # --- What a call means ---
+
+    def batch(self, *shape: int) -> Self:
+        """Prepend batch axes to those that the arguments bring: so many calls of each example.
+
+        For draws, declare what one key means: `randomness="different"`.
+
+        >>> import jax
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(rng="key", scale=0, randomness="different")
+        ... def draw(rng, scale):
+        ...     return scale * jax.random.normal(rng)
+        >>> draw.batch(1000)(jax.random.key(0), jax.numpy.ones(3)).shape
+        (1000, 3)
+
+        Args:
+            shape: sizes of the new batch axes, leftmost first, as `sample_shape` has them.
+
+        Raises:
+            SpecError: a size is no non-negative int.
+        """
+        engine = self._engine
+        sizes = checked_sizes(shape, engine.name)
+        prepended = sizes + engine.declared.extent.prepended
+        return self._again(engine.with_extent(("batch", sizes), prepended=prepended))
+
+    def outer(self, *groups: str | tuple[str, ...]) -> Self:
+        """Combine every example of one group of arguments with every one of the others.
+
+        As `np.ufunc.outer`: each group has batch axes of its own, left to right; within a group
+        batch shapes broadcast as always. Nothing is copied.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(y=1, a=0, b=0)
+        ... def cost(y, a, b):
+        ...     return a * y.sum() + b
+        >>> cost.outer("y", ("a", "b"))(jnp.ones((7, 3)), jnp.ones((4, 1)), jnp.ones(5)).shape
+        (7, 4, 5)
+
+        Args:
+            groups: names of parameters, or tuples of them; without any, each ranked parameter is
+                a group, in the order of the signature.
+
+        Raises:
+            SpecError: a group names what is no ranked parameter, or one stands in two groups.
+            BatchShapeError: in a call, an argument with batch dims stands in no group.
+        """
+        for group in groups:
+            if not isinstance(cast("object", group), (str, tuple, list)):
+                raise SpecError(
+                    f"{self._engine.name}.outer(): got {group!r} of type {type(group).__name__}; "
+                    f"a group is a parameter's name or a tuple of names"
+                )
+        named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
+        named = named or tuple((name,) for name in self.ranks)
+        return self._again(self._engine.with_extent(("outer", named), groups=named))
+
+    def reduce(self, folds: Any, *, axes: Any = None) -> Self:
+        """Fold the results over the batch, which is never held: one result for all examples.
+
+        As `jnp`'s function of that name over the batched result, dtypes included. In chunks only
+        the fold is kept, and over a mesh one all-reduce for each output finishes it.
+
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(w=None, x=1, y=0)
+        ... def loss(w, x, y):
+        ...     return (w @ x - y) ** 2
+        >>> x, y = jnp.ones((1000, 3)), jnp.arange(1000.0)
+        >>> print(loss.reduce("mean")(jnp.zeros(3), x[:5], y[:5]))
+        6.0
+        >>> print(loss.lift(jax.grad).reduce("mean")(jnp.zeros(3), x[:5], y[:5]))
+        [-4. -4. -4.]
+
+        Args:
+            folds: "sum", "mean", "max", "min", "prod", "any", "all" or "logsumexp"; a pair
+                (combine, identity) for any associative fold; or a prefix of the result made of
+                these, None for an output that is not folded. Where the identity is a tree, what
+                combines takes and gives such trees.
+            axes: the batch axes to fold, as indices into the batch shape or as names; all of
+                them without it.
+
+        Raises:
+            SpecError: there is no such fold, or the function is folded already.
+            BatchShapeError: in a call, the batch shape has no such axis, or it is empty and the
+                fold has no identity.
+        """
+        return self._again(self._engine.with_reduce(folds, axes))
+
+    def replace(self, **options: Any) -> Self:
+        """The same function and ranks under other options than the author's.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> double = auto_vmap(x=1)(lambda x: 2 * x)
+        >>> double.replace(out_axes=-1)(jnp.ones((5, 3))).shape
+        (3, 5)
+
+        Args:
+            options: options of `auto_vmap` by name; those that are not given stay.
+
+        Raises:
+            SpecError: there is no such option, or it has not such a value.
+        """
+        refuse_unknown_options(options, self._engine.name)
+        return self._again(self._engine.with_options(options))
+
+    def lift(self, transform: Callable[[Any], Any]) -> Lifted:
+        """The transformed plain function under the same ranks: per-example gradients, and so on.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def norm2(x):
+        ...     return x @ x
+        >>> norm2.lift(jax.grad)(jnp.ones((5, 3))).shape
+        (5, 3)
+
+        Args:
+            transform: takes the plain function and returns one of the same parameters, as
+                `jax.grad`, `jax.checkpoint` or `functools.partial(jax.jacfwd, argnums=1)` do.
+
+        Raises:
+            SpecError: `transform` takes no function, or returns none.
+        """
+        engine = self._engine
+        if not callable(transform):
+            raise SpecError(
+                f"{engine.name}.lift(): got {transform!r} of type "
+                f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
+            )
+        whole = BoundTransform(transform) if self._first else transform
+        lifted = whole(engine.function)
+        if not callable(lifted):
+            raise SpecError(
+                f"{engine.name}.lift(): {transform!r} returned {lifted!r} of type "
+                f"{type(lifted).__name__}; it has to return a function of the same parameters"
+            )
+        return cast("Lifted", self._again(engine.with_function(lifted, whole)))
+
+    # --- How a call is run ---
+
+    def loop(self) -> Self:
+        """The same by a Python loop that calls the plain function on real examples.
+
+        For `print`, `pdb` and checking: results and structure are those of the vmapped call, and
+        an exception says at which example it was raised.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=0)
+        ... def show(x):
+        ...     print(float(x))
+        ...     return -x
+        >>> show.loop()(jnp.array([1.0, 2.0]))
+        1.0
+        2.0
+        Array([-1., -2.], dtype=float32)
+
+        Raises:
+            SpecError: a batch axis is named, or another way of running was said before.
+        """
+        return self._again(self._engine.with_ways(looped=True))
+
+    def jit(
+        self,
+        *,
+        static_argnames: str | Sequence[str] | None = None,
+        donate_argnames: str | Sequence[str] | None = None,
+        partition: bool = False,
+    ) -> Compiled:
+        """The same compiled: its call is `jax.jit`'s own, and planned while it traces.
+
+        Ranked arguments are traced. An argument without a rank is static if its parameter's
+        annotation or default says so (a bool, int, str, enum, type or callable). Made once for
+        each set of options, and kept.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def norm(x, ord: int = 2):
+        ...     return jnp.linalg.norm(x, ord)
+        >>> norm.jit()(jnp.ones((5, 4)), ord=1)
+        Array([4., 4., 4., 4., 4.], dtype=float32)
+        >>> norm.jit() is norm.jit()
+        True
+
+        Args:
+            static_argnames: the static parameters, in place of those that are guessed.
+            donate_argnames: parameters whose arrays may be overwritten, as `jax.jit` has them.
+            partition: whether arguments without a rank that mix arrays and static data in one
+                tree (an `equinox.nn.MLP`) are taken apart at each call, which costs some time.
+
+        Raises:
+            SpecError: a name is no parameter, or has a base rank and can't be static; or the
+                function runs in a loop, in buckets or with progress. In a call: an unranked
+                argument is neither made of arrays nor static.
+        """
+        return self._compiled(JitRequest(static_argnames, donate_argnames, partition))
+
+    def chunk(
+        self,
+        size: int | Literal["auto"] | None = None,
+        *,
+        memory: int | str | None = None,
+        remat: bool = False,
+        progress: bool | Callable[[int, int], Any] = False,
+    ) -> Self:
+        """The same with at most `size` examples at once, counted over the whole batch shape.
+
+        A scan in one kept compiled program; the last chunk overlaps the one before where sizes do
+        not divide. In `chunk(1)` nothing is mapped, so `lax.cond` takes one branch.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> @auto_vmap(x=1)
+        ... def total(x):
+        ...     return x.sum()
+        >>> total.chunk(1000)(jnp.ones((2500, 3))).shape
+        (2500,)
+        >>> total.chunk(1000).plan(jnp.ones((2500, 3))).steps
+        ('chunk: 3 chunks of 834 examples (834 of batch axis -1), the last overlapping',)
+
+        Args:
+            size: the most examples at once, or "auto": as many as fit half of the free memory; on
+                a CPU fewer if they stay in its caches and that is timed to be faster.
+            memory: in place of `size`, the bytes that the program may need beside its arguments
+                and results: an int, or a text such as "2GiB". Decided at the first call.
+            remat: whether a chunk is computed again in the backward pass, to save memory.
+            progress: True for a bar (tqdm), or a function that takes (done, total) in examples.
+
+        Raises:
+            SpecError: a size below 1, or none; in a call: only cutting a named axis would make it
+                small enough.
+        """
+        chunk = read_chunk(size, memory, remat, progress, self._engine.name)
+        return self._again(self._engine.with_ways(chunk=chunk))
+
+    def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
+        """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
+
+        Programs are compiled for it, but nothing is run, except to time `chunk("auto")` on a CPU.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> pairs = auto_vmap(x=1)(lambda x: jnp.sort(x[:, None] * x).sum())
+        >>> 1 <= pairs.chunk(memory="1MiB").tune(jnp.ones((5000, 64))) < 5000
+        True
+
+        Args:
+            args: as in a call.
+            kwargs: likewise.
+
+        Returns:
+            The most examples at once, on each device.
+
+        Raises:
+            SpecError: it is no `f.chunk(...)`, or one with `.bucket()`.
+        """
+        engine, given = self._engine, (*self._first, *args)
+        if engine.ways.chunk is None:
+            raise SpecError(f"{engine.name}.tune(): only .chunk(...) has a size to decide")
+        if engine.ways.bucket is not None:
+            raise SpecError(
+                f"{engine.name}.tune(): with .bucket() the size of the chunks is decided for each "
+                f"padded batch, at its first call; call .tune without .bucket()"
+            )
+        return engine.programs.decide(engine.bind(given, kwargs), given, kwargs).examples or 1
+
+    def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
+        """The result chunk by chunk, for results that are too big for the device.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum())
+        >>> for index, out in total.chunk(2).iter(jnp.ones((5, 3))):
+        ...     print(index, out)
+        (slice(0, 2, None),) [3. 3.]
+        (slice(2, 4, None),) [3. 3.]
+        (slice(4, 5, None),) [3.]
+
+        Args:
+            args: as in a call.
+            kwargs: likewise.
+
+        Yields:
+            Where a chunk lies in the batch shape, as slices, and its part of the result.
+
+        Raises:
+            SpecError: it is no `f.chunk(...)` alone.
+        """
+        engine, given = self._engine, (*self._first, *args)
+        if engine.ways.chunk is None or engine.ways.shard or engine.ways.bucket:
+            raise SpecError(
+                f"{engine.name}.iter(): only .chunk(...) alone gives its result in parts"
+            )
+        return engine.programs.iterate(engine.bind(given, kwargs), given, kwargs)
+
+    def shard(self, spec: Any, mesh: Any = None) -> Self:
+        """The same with batch axes over the axes of a mesh of devices.
+
+        Where a mesh axis divides a batch axis, inputs and results are sharded and nothing is
+        communicated. Where it does not, the result is replicated, by one all-gather for each
+        output leaf.
+
+        >>> import jax, jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
+        >>> total = auto_vmap(x=1)(lambda x: x.sum())
+        >>> total.shard("data", mesh=mesh)(jnp.ones((8, 3))).shape
+        (8,)
+
+        Args:
+            spec: a `jax.sharding.PartitionSpec` over the batch shape; a string is for its first
+                axis.
+            mesh: the mesh; without it the one that is set at the call.
+
+        Raises:
+            SpecError: the mesh has no such axis, there is no mesh, or a batch axis is named.
+        """
+        shard = read_shard(spec, mesh, self._engine.name)
+        return self._again(self._engine.with_ways(shard=shard))
+
+    def bucket(
+        self,
+        sizes: Sequence[int] | Callable[[int], int] | None = None,
+        *,
+        promote: int | None = 8,
+    ) -> Self:
+        """The same compiled for padded batch sizes, so that ever-new sizes do not compile anew.
+
+        Arguments are padded on the host by repeating an example, and results are cut there.
+
+        >>> import numpy as np
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
+        >>> [total(np.ones((size, 3), np.float32)).shape for size in (5, 6, 7)]
+        [(5,), (6,), (7,)]
+        >>> total.stats().compilations
+        1
+
+        Args:
+            sizes: the padded sizes, or a function from a size to the padded one; without it,
+                powers of two.
+            promote: how often a batch shape is seen before it gets an exact program; None: never.
+
+        Raises:
+            SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
+                several devices.
+        """
+        bucket = read_bucket(sizes, promote, self._engine.name)
+        return self._again(self._engine.with_ways(bucket=bucket))
+
+    def stats(self) -> BucketStats:
+        """What the calls of an `f.bucket()` have come to.
+
+        >>> import numpy as np
+        >>> from autovmap import auto_vmap
+        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
+        >>> for size in (5, 6, 7):
+        ...     _ = total(np.ones((size, 3), np.float32))
+        >>> total.stats()
+        BucketStats(calls=3, compilations=1, hits=2, promotions=0)
+
+        Returns:
+            Numbers of calls and programs: see `BucketStats`.
+
+        Raises:
+            SpecError: it is no `f.bucket()`.
+        """
+        engine = self._engine
+        if engine.ways.bucket is None:
+            raise SpecError(f"{engine.name}.stats(): only .bucket() counts its programs")
+        return engine.programs.stats()
