@@ -19,6 +19,12 @@ from ratios import Ratio, circumstances, table
 RATIOS = pytest.StashKey[list[Ratio]]()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """In one process: others would take the cores, and pytest-benchmark measures nothing there."""
+    return 0
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RATIOS] = []
 

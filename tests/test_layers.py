@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.source
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "autovmap"
 ONE_WAY = "Imports run one way"

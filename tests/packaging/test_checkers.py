@@ -39,7 +39,7 @@ def flagged(checker: str, folder: Path) -> set[tuple[str, int]]:
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_right_code_passes_and_every_mistake_is_found(checker: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(checker) is None:
-        pytest.skip(f"{checker} is not installed; it comes with the extra typing")
+        pytest.skip(f"{checker} is not installed; the group checkers has it")
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     for path in TYPED.glob("*.py"):
         shutil.copy(path, tmp_path)

@@ -1,6 +1,6 @@
 """What the wheel and the sdist hold: all of the library, what its tests need, and no more.
 
-`AUTOVMAP_DIST` is the folder with both, as `.ci/run` builds them with `python -m build`.
+`AUTOVMAP_DIST` is the folder with both, as `nox -s dist` builds them.
 """
 
 import os

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+LOCKS = {"locked-libraries.txt": {"libraries"}, "locked.txt": set(GROUPS) - {"libraries"}}
 
 
 def pins() -> dict[str, Version]:
@@ -41,6 +44,36 @@ def test_the_lowest_versions_are_those_declared() -> None:
     pinned = pins()
     del pinned["numpy"]  # JAX declares it: below
     assert pinned == declared()
+
+
+def locked(name: str) -> dict[str, list[Version]]:
+    """The versions of a lock: one, or one for each of some Pythons."""
+    found: dict[str, list[Version]] = {}
+    pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / ".ci" / name).read_text(), re.MULTILINE)
+    for package, version in pinned:
+        found.setdefault(canonicalize_name(package), []).append(Version(version))
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_all_that_is_declared_is_locked(name: str) -> None:
+    texts = [t for group in LOCKS[name] for t in GROUPS[group] if isinstance(t, str)]
+    texts += PROJECT["dependencies"]
+    if "dev" in LOCKS[name]:
+        texts += [text for extra in EXTRAS.values() for text in extra]
+    versions = locked(name)
+    for requirement in map(Requirement, texts):
+        found = versions.get(canonicalize_name(requirement.name), [])
+        assert found, f"{requirement} is not in .ci/{name}: nox -s lock"
+        assert all(v in requirement.specifier for v in found), (requirement, found)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_has_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / ".ci" / name).read_text()
+    assert "://" not in text
+    pins = re.findall(r"^\S+==.*(?:\n +--hash=sha256:[0-9a-f]{64}( \\)?)+$", text, re.MULTILINE)
+    assert len(pins) == sum(len(found) for found in locked(name).values())
 
 
 def test_numpy_is_the_lowest_that_the_lowest_jax_takes() -> None:
