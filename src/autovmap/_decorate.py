@@ -59,7 +59,7 @@ def auto_vmap(
     out_axes: Any = ...,
     axis_name: Any = ...,
     spmd_axis_name: Any = ...,
-    randomness: Literal["same", "different", "error"] = ...,
+    randomness: Literal["same", "different", "error"] | None = ...,
     strict: bool = ...,
     stretch_outputs: bool = ...,
     **by_name: Any,
@@ -71,7 +71,7 @@ def auto_vmap(
     out_axes: Any = _UNSET,
     axis_name: Any = _UNSET,
     spmd_axis_name: Any = _UNSET,
-    randomness: Literal["same", "different", "error"] = _UNSET,
+    randomness: Literal["same", "different", "error"] | None = _UNSET,
     strict: bool = _UNSET,
     stretch_outputs: bool = _UNSET,
     **by_name: Any,
@@ -114,7 +114,7 @@ def auto_vmap(
     (5,)
 
     Options that are not given are `in_axes=0`, `out_axes=0`, `axis_name=None`,
-    `spmd_axis_name=None`, `randomness="same"`, `strict=False` and `stretch_outputs=True`.
+    `spmd_axis_name=None`, `randomness=None`, `strict=False` and `stretch_outputs=True`.
 
     Args:
         by_position: base ranks in the order of the parameters; in a class body `self` is left out.
@@ -127,7 +127,8 @@ def auto_vmap(
         axis_name: names of the last batch axes, for collectives and messages: one, or a tuple.
         spmd_axis_name: as in `jax.vmap`, for the last batch axes.
         randomness: what one key means to many examples: "same" draw for all, a "different" one
-            for each (the example's index is folded in), or an "error".
+            for each (the example's index is folded in), or an "error". None is "same", but
+            `f.batch(...)` of one key is refused, as equal draws can't be meant there.
         strict: whether batch shapes must be equal or absent, so that nothing stretches.
         stretch_outputs: whether an output is broadcast along axes that it does not depend on; if
             not, it has size 1 there.

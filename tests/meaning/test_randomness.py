@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autovmap import BatchShapeError, auto_vmap
+from autovmap import BatchShapeError, RankError, SpecError, auto_vmap, named_vmap
 from compose.jaxprs import primitives
 
 
@@ -16,9 +16,11 @@ def noisy(key: Any, x: Any) -> Any:
     return x + jax.random.normal(key)
 
 
-same = auto_vmap(key="key", x=0)(noisy)
+same = auto_vmap(key="key", x=0, randomness="same")(noisy)
 different = auto_vmap(key="key", x=0, randomness="different")(noisy)
 refusing = auto_vmap(key="key", x=0, randomness="error")(noisy)
+
+unsaid = auto_vmap(key="key", x=0)(noisy)
 
 KEYS = {"typed": jax.random.key, "raw": jax.random.PRNGKey}
 
@@ -172,8 +174,9 @@ class TestWhichKeys:
             )
             moved_by_no_one(tree({"key": key, "x": jnp.zeros(3)}), wanted)
 
-    def test_raw_keys_without_the_mark_are_numbers(self) -> None:
-        data = auto_vmap(key=1, x=0, randomness="error")(lambda key, x: x + key.sum())
+    @pytest.mark.parametrize("mode", ["same", None])
+    def test_raw_keys_without_the_mark_are_numbers(self, mode: Any) -> None:
+        data = auto_vmap(key=1, x=0, randomness=mode)(lambda key, x: x + key.sum())
         np.testing.assert_array_equal(data(jnp.ones(2, jnp.uint32), jnp.zeros(3)), [2.0] * 3)
 
     def test_raw_keys_with_batch_dims_elsewhere(self) -> None:
@@ -246,6 +249,107 @@ class TestError:
         wanted = np.asarray([jax.random.normal(k) for k in keys])
         moved_by_no_one(refusing(keys, jnp.zeros(3)), wanted)
         moved_by_no_one(refusing(keys, 0.0), wanted)
+
+
+RAW = jax.random.PRNGKey(0)
+RAW_FOUR = jnp.ones(4, jnp.uint32)
+
+
+class TestRawKeysAmongNumbers:
+    """Under "different" and "error", what looks like a shared raw key is refused as numbers."""
+
+    @pytest.mark.parametrize("mode", ["different", "error"])
+    @pytest.mark.parametrize("key", [RAW, RAW_FOUR, np.asarray(RAW)], ids=["two", "four", "numpy"])
+    def test_names_the_rank_of_a_key(self, mode: Any, key: Any) -> None:
+        decorated = auto_vmap(key=1, x=0, randomness=mode)(lambda key, x: x + key.sum())
+        pattern = r"(?s)key looks like a raw PRNG key.*its rank is \"key\";.*another dtype"
+        for way in (decorated, decorated.jit(), decorated.chunk(2), decorated.loop()):
+            with pytest.raises(RankError, match=pattern):
+                way(key, jnp.zeros(3))
+        with pytest.raises(RankError, match=pattern):
+            decorated.plan(key, jnp.zeros(3))
+        with pytest.raises(RankError, match=pattern):
+            decorated.batch(3)(key, 0.0)
+
+    def test_in_a_tree_by_its_path(self) -> None:
+        decorated = auto_vmap(state={"rng": 1, "x": 0}, randomness="different")(lambda state: 1)
+        with pytest.raises(RankError, match=r"state\['rng'\] looks like a raw PRNG key"):
+            decorated({"rng": RAW, "x": jnp.zeros(3)})
+
+    def test_under_a_signature_and_under_a_pattern(self) -> None:
+        for decorated in (
+            auto_vmap("(k),()->()", randomness="different")(noisy),
+            named_vmap("[k], b -> b", randomness="different")(noisy),
+        ):
+            with pytest.raises(RankError, match="key looks like a raw PRNG key"):
+                decorated(RAW, jnp.zeros(3))
+
+    def test_no_false_alarms(self) -> None:
+        """One for each example, one example alone, other dtypes, other shapes, other ranks."""
+        decorated = auto_vmap(key=1, x=0, randomness="error")(lambda key, x: x + key.sum())
+        each = jax.random.split(RAW, 3)
+        wanted = np.asarray(each).sum(1, dtype=np.uint32)
+        np.testing.assert_allclose(decorated(each, jnp.zeros(3)), wanted, rtol=1e-6)
+        assert decorated(RAW_FOUR, 0.0) == 4
+        for data in (jnp.ones(2, jnp.int32), jnp.ones(3, jnp.uint32), jnp.ones(2)):
+            assert decorated(data, jnp.zeros(3)).shape == (3,)
+        matrix = auto_vmap(m=2, x=0, randomness="error")(lambda m, x: x + m.sum())
+        assert matrix(jnp.ones((2, 2), jnp.uint32), jnp.zeros(3)).shape == (3,)
+        seeds = auto_vmap(s=0, x=0, randomness="error")(lambda s, x: x + s)
+        assert seeds(jnp.ones(2, jnp.uint32), jnp.zeros((3, 1))).shape == (3, 2)
+
+
+class TestNothingSaid:
+    """None: "same", but equal draws of `f.batch` are refused."""
+
+    @pytest.mark.parametrize("kind", KEYS)
+    def test_a_shared_key(self, kind: str) -> None:
+        pattern = (
+            r"(?s)noisy\(\): \.batch\(5\) of one PRNG key gives equal draws.* key: .*different"
+        )
+        f = unsaid.batch(5)
+        for way in (f, f.jit(), f.chunk(2), f.chunk(2, progress=print), f.bucket(), f.loop()):
+            with pytest.raises(BatchShapeError, match=pattern):
+                way(KEYS[kind](0), 1.0)
+        for way in (f.plan, f.plan_with_outputs, f.replace(randomness=None)):
+            with pytest.raises(BatchShapeError, match=pattern):
+                way(KEYS[kind](0), 1.0)
+
+    def test_keys_of_the_arguments_own_axes_are_shared_by_the_new_one(self) -> None:
+        with pytest.raises(BatchShapeError, match=r"\.batch\(2, 5\) of one PRNG key"):
+            unsaid.batch(5).batch(2)(jax.random.split(jax.random.key(0), 3), 1.0)
+
+    def test_what_is_meant(self) -> None:
+        key, x = jax.random.key(7), jnp.zeros(3)
+        moved_by_no_one(unsaid(key, x), same(key, x))
+        moved_by_no_one(unsaid.batch(1)(key, x), same(key, x)[None])
+        assert unsaid.batch(1, 0)(key, x).shape == (1, 0, 3)
+        moved_by_no_one(same.batch(2)(key, x), np.stack([same(key, x)] * 2))
+        moved_by_no_one(different.batch(2)(key, x), draws(key, (2, 3)))
+        replaced = unsaid.batch(2).replace(randomness="same")
+        moved_by_no_one(replaced(key, x), same.batch(2)(key, x))
+        assert auto_vmap(x=0)(lambda x: x).batch(2)(x).shape == (2, 3)
+
+    def test_the_size_zero_draws_nothing(self) -> None:
+        assert unsaid.batch(0)(jax.random.key(0), 1.0).shape == (0,)
+
+
+class TestWhatIsNoKey:
+    """A seed, and a key under the rank of a vector."""
+
+    @pytest.mark.parametrize("seed", [0, np.int32(3), np.array(3), jnp.array(3)], ids=repr)
+    def test_a_seed(self, seed: Any) -> None:
+        for way in (same, same.jit(), same.plan, same.chunk(2)):
+            with pytest.raises(SpecError, match=r"if it is a seed, pass jax.random.key\(key\)"):
+                way(seed, jnp.zeros(3))
+
+    def test_a_typed_key_under_rank_one(self) -> None:
+        decorated = auto_vmap(key=1, x=0)(noisy)
+        for way in (decorated, decorated.jit(), decorated.plan):
+            with pytest.raises(
+                RankError, match=r'key<fry>\[\].*one element, and its rank is "key"'
+            ):
+                way(jax.random.key(0), jnp.zeros(3))
 
 
 class TestRbg:

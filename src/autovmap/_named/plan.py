@@ -21,12 +21,12 @@ from autovmap._named.parts import Item, PlacedGroup, PlacedLeaf, Prepare
 from autovmap._named.rules import Sizes
 from autovmap._named.sizes import Solved, solve
 from autovmap._plan.core import CoreSizes
-from autovmap._plan.keys import Fold
+from autovmap._plan.keys import Fold, is_like_raw_key, raw_key_error
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Dim, Leaf, Shape, describe
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._spec.options import Options
+from autovmap._spec.options import Options, Randomness
 from autovmap._spec.ranks import CoreDim
 from autovmap.errors import BatchShapeError
 
@@ -80,12 +80,13 @@ def make_pattern_plan(
     folds: list[Fold] = []
     for row, (given_row, nodes) in enumerate(zip(given, solved.inputs, strict=True)):
         leaf, prepare = _placed(given_row.leaf, nodes, solved.sizes, axis_of)
-        folding = leaf.key and options.randomness != "same"
+        folding = leaf.key and options.randomness in ("different", "error")
         if folding:
             missing = tuple((a, order[k]) for k, a in axis_of.items() if a not in leaf.axes)
             folds += [Fold(row, missing)] if missing else []
         if folding or in_front:
             leaf, prepare = _in_front(leaf, prepare, len(order))
+        _refuse_raw_key(leaf, tuple(axis_of.values()), options.randomness, function)
         rows.append(leaf)
         prepares.append(prepare)
     if folds and options.randomness == "error":
@@ -107,6 +108,16 @@ def make_pattern_plan(
         prepares=tuple(prepares),
         outputs=tuple(_group(nodes, i, axis_of) for i, nodes in enumerate(solved.outputs)),
     )
+
+
+def _refuse_raw_key(
+    leaf: PlacedLeaf, axes: Sequence[int], randomness: Randomness | None, function: str
+) -> None:
+    """Refuse a raw key that serves several examples: a pattern sees numbers in it."""
+    shared = any(axis not in leaf.axes for axis in axes)
+    if randomness in ("different", "error") and shared and is_like_raw_key(leaf):
+        key = "pass a typed one (jax.random.key, jax.random.wrap_key_data), without brackets"
+        raise raw_key_error(leaf, randomness, function, key)
 
 
 def _batch_axes(solved: Solved) -> dict[Key, Dim]:

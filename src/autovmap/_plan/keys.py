@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, account
 from autovmap._spec.options import Randomness
-from autovmap.errors import BatchShapeError
+from autovmap.errors import BatchShapeError, RankError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,26 @@ def lacking(leaf: Leaf, batch: Shape) -> tuple[tuple[int, Dim], ...]:
 
 
 def folds(
-    leaves: Sequence[Leaf], batch: Shape, randomness: Randomness, function: str
+    leaves: Sequence[Leaf],
+    batch: Shape,
+    randomness: Randomness | None,
+    function: str,
+    prepended: Shape = (),
 ) -> tuple[Fold, ...]:
-    """The folds of a call under "different"; none under "same".
+    """The folds of a call under "different"; none under "same" or where nothing is said.
 
     Raises:
-        BatchShapeError: under "error", one key would serve several examples.
+        BatchShapeError: under "error", one key would serve several examples; or nothing is said
+            and one would serve all of the batch axes that `f.batch` has `prepended`.
+        RankError: what looks like a raw key, and serves several examples, is ranked by a number.
     """
-    if randomness == "same":
+    if randomness == "same" or randomness is None:
+        if randomness is None:
+            refuse_equal_draws(leaves, batch, prepended, function)
         return ()
+    for leaf in leaves:
+        if is_like_raw_key(leaf) and lacking(leaf, batch):
+            raise raw_key_error(leaf, randomness, function)
     rows = enumerate(leaves)
     found = [Fold(i, lacking(leaf, batch)) for i, leaf in rows if leaf.key]
     found = [fold for fold in found if fold.axes]
@@ -56,6 +67,49 @@ def folds(
             f"example the same draw"
         )
     return tuple(found)
+
+
+def refuse_equal_draws(
+    leaves: Sequence[Leaf], batch: Shape, prepended: Shape, function: str
+) -> None:
+    """Refuse draws of `f.batch` that would all be equal, where nobody said that they shall be.
+
+    >>> refuse_equal_draws([Leaf("key", (), "key<fry>", 0, key=True)], (1, 3), (1,), "f")
+    """
+    if not any(size > 1 for size in prepended):
+        return
+    first = len(prepended) - len(batch)  # the first batch axis that the arguments bring
+    for leaf in leaves:
+        if leaf.key and any(axis < first and size > 1 for axis, size in lacking(leaf, batch)):
+            raise equal_draws(account(leaf), prepended, function)
+
+
+def equal_draws(shown: str, prepended: Shape, function: str) -> BatchShapeError:
+    """The error for equal draws, of a key that is shown so."""
+    said = ", ".join(map(str, prepended))
+    return BatchShapeError(
+        f"{function}(): .batch({said}) of one PRNG key gives equal draws, and nothing says that "
+        f"this is meant\n  {shown}\n"
+        f'Say what one key means: .replace(randomness="different"), or so in the decorator, folds '
+        f'the\nexample\'s index into it; "same" gives every example the same draw'
+    )
+
+
+def is_like_raw_key(leaf: Leaf) -> bool:
+    """Whether an example's part, under a number for a rank, has the look of a raw PRNG key."""
+    return not leaf.key and leaf.dtype == "uint32" and leaf.core in ((2,), (4,))
+
+
+def raw_key_error(
+    leaf: Leaf, randomness: Randomness, function: str, key: str = 'its rank is "key"'
+) -> RankError:
+    """The error for a raw key that is ranked by a number: randomness concerns keys alone."""
+    return RankError(
+        f"{function}(): {leaf.path} looks like a raw PRNG key that serves several examples of the "
+        f"batch,\nbut it is ranked as numbers, which randomness={randomness!r} does not "
+        f"concern\n  {account(leaf)}\n"
+        f"If it is a key, {key};\nif it is data, pass it in another dtype than uint32"
+    )
 
 
 def folded(leaves: Sequence[Leaf], batch: Shape, found: Sequence[Fold]) -> tuple[Leaf, ...]:

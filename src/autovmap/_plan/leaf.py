@@ -114,6 +114,12 @@ def checked_leaf(leaf: Leaf, position: int, function: str, hint: str = "") -> Le
             f": it does not have enough dimensions for all core dimensions ({dims})" if dims else ""
         )
         number = list_hint(leaf.path) if not leaf.shape else ""
+        if leaf.dtype.startswith("key<"):
+            raise RankError(
+                f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below "
+                f"its base rank {leaf.rank}{named}; a typed PRNG key is one element, and its rank "
+                f'is "key"'
+            )
         raise RankError(
             f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below its "
             f"base rank {leaf.rank}{named}; pass an array with at least {dims_text(leaf.rank)}, or "

@@ -87,7 +87,7 @@ def make_plan(
     if options.strict:
         refuse_stretching(leaves, function)
     batch = extended(batch_shape(leaves, function, options.axis_name), extent, function)
-    found = folds(leaves, batch, options.randomness, function)
+    found = folds(leaves, batch, options.randomness, function, extent.prepended)
     rows = folded(leaves, batch, found)
     nest = layers(rows, batch, options.axis_name, options.spmd_axis_name)
     return PlanData(

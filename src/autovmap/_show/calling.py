@@ -104,7 +104,7 @@ class Calling:
     """What a way of running adds, in words."""
     placement: Placement | None = None
     """What a pattern adds, if there is one."""
-    randomness: Randomness = "same"
+    randomness: Randomness | None = None
 
     def prepare(self, row: int) -> Prepare:
         """What is done to an array before anything else."""
@@ -124,7 +124,7 @@ def forgotten(bystander: Bystander, batch: Shape) -> bool:
     return bool(batch) and bystander.shape[: len(batch)] == batch
 
 
-def warning(bystander: Bystander, batch: Shape, randomness: Randomness) -> str:
+def warning(bystander: Bystander, batch: Shape, randomness: Randomness | None) -> str:
     """What may be wrong with an array without a rank, if anything.
 
     >>> warning(Bystander("rng", (), "key<fry>"), (5,), "same")
@@ -132,7 +132,7 @@ def warning(bystander: Bystander, batch: Shape, randomness: Randomness) -> str:
     """
     if forgotten(bystander, batch):
         return "begins with the batch shape; was its rank forgotten?"
-    if batch and randomness != "same" and bystander.dtype.startswith("key<"):
+    if batch and randomness == "different" and bystander.dtype.startswith("key<"):
         return (
             f"is a key that all examples share, as randomness={randomness!r} concerns keys with a "
             f'rank; was its rank, "key", forgotten?'

@@ -21,7 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "out_axes": 0,
     "axis_name": None,
     "spmd_axis_name": None,
-    "randomness": "same",
+    "randomness": None,
     "strict": False,
     "stretch_outputs": True,
 }
@@ -41,7 +41,8 @@ class Options:
     out_axes: Tree = FRONT
     axis_name: tuple[Hashable, ...] = ()
     spmd_axis_name: tuple[Hashable, ...] = ()
-    randomness: Randomness = "same"
+    randomness: Randomness | None = None
+    """What one key means to many examples; None is "same", unless that can't be meant."""
     strict: bool = False
     stretch_outputs: bool = True
 
@@ -49,7 +50,7 @@ class Options:
 def read_options(given: Mapping[str, Any], function: str, one_level: OneLevel) -> Options:
     """Check options as a user wrote them; those not given have their defaults."""
     raw = DEFAULTS | dict(given)
-    if raw["randomness"] not in ("same", "different", "error"):
+    if raw["randomness"] not in (None, "same", "different", "error"):
         raise SpecError(
             f"{function}(): randomness is {raw['randomness']!r}; "
             f'it is "same", "different" or "error"'
