@@ -89,12 +89,26 @@ class TestSignature:
         assert auto_vmap(x=1)(lambda *x: x).signature is None
         assert auto_vmap(x=1)(lambda **x: x).signature is None
 
-    def test_a_signature_of_ranks_is_a_reading_not_a_declaration(self) -> None:
-        found = auto_vmap(0, 2)(three).signature
+    @pytest.mark.parametrize("ranks", [(0, 2), ("(n,3)", 1), ("(n?,d)", "(m,d)")], ids=str)
+    def test_a_signature_of_ranks_can_be_given_again(self, ranks: tuple[Any, ...]) -> None:
+        found = auto_vmap(*ranks)(three).signature
         assert found is not None
-        with pytest.raises(SpecError, match=says("'('", "(),(a,b)->...")):
-            auto_vmap(found)(three)
-        assert auto_vmap(found.replace("...", "()"))(three).ranks == {"x": 0, "y": 2}
+        again = auto_vmap(found)(three)
+        assert again.signature == found
+        assert auto_vmap(found.replace("...", "()"))(three).signature == found[:-3] + "()"
+
+    def test_dots_say_nothing_of_the_result(self) -> None:
+        pair = auto_vmap("(n) -> ...")(lambda x: {"a": x, "b": x.sum()})
+        found = pair(jnp.ones((5, 3)))
+        assert (found["a"].shape, found["b"].shape) == ((5, 3), (5,))
+        assert pair.plan(jnp.ones((5, 3))).code()
+        for text, at in (("(n)->...,()", "(n)->..."), ("...->(n)", "")):
+            with pytest.raises(SpecError, match=says("\n  " + " " * len(at) + "^")):
+                auto_vmap(text)(three)
+
+    def test_numpy_knows_no_dots_for_the_outputs(self) -> None:
+        with pytest.raises(SpecError, match="to open an operand's core dims"):
+            vectorize(three, signature="(n)->...")
 
 
 class TestRanks:

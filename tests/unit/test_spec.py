@@ -19,9 +19,8 @@ from autovmap._spec.ranks import (
     is_mapped,
     leaves_of,
     plain,
-    read_positions,
-    read_rank,
 )
+from autovmap._spec.reading import read_positions, read_rank
 from autovmap._spec.spec import Declaration, Spec, has_ranks, read_spec
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from autovmap import SpecError, like
 from autovmap._bind.trees import flatten, match, one_level
-from autovmap._spec.ranks import UNMAPPED, Core, plain, read_rank
+from autovmap._spec.ranks import UNMAPPED, Core, plain
+from autovmap._spec.reading import read_rank
 
 
 class Pair(NamedTuple):

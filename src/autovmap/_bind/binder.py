@@ -238,7 +238,7 @@ class Binder:
 
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
         """Plan anew. Every leaf under a rank is looked at, so that a bad one is named here."""
-        function, signature = self._spec.function, self._spec.signature
+        function = self._spec.function
         places: list[int] = []
         rows: list[Leaf] = []
         for i in layout.ranked:
@@ -256,7 +256,7 @@ class Binder:
             at = rows[j].position if one else layout.positions[i]
             hint = f"\n{key_hint(rows[j])}" if looks_like_raw_key(rows[j]) else ""
             rows[j] = checked_leaf(rows[j], at, function, hint)
-        sizes = core_sizes(rows, dropped, function, signature)
+        sizes = core_sizes(rows, dropped, function)
         extent = self._spec.extent
         if extent.groups:
             groups = [layout.groups[i] for i in places]

@@ -23,6 +23,7 @@ from autovmap._spec.ranks import (
     Core,
     Each,
     NoArray,
+    OfValue,
     Tree,
     Undeclared,
     plain,
@@ -142,6 +143,8 @@ def _match(tree: Tree, value: Any, path: str, what: str, whole: bool) -> list[Ma
             f"{what}: {path} is {_shown(value)}, but the example that `like` was given "
             f"has None there; give it an example with all parts"
         )
+    if isinstance(tree, OfValue):
+        tree = tree.node if type(value) is tree.node.container else tree.tree
     if not isinstance(tree, (ByName, ByIndex, Each)):
         return [(path + keys, tree, whole and not keys) for keys in _leaf_paths(value)]
     children = _keyed_children(value)
@@ -219,7 +222,7 @@ def _by_name(
     if unknown:
         raise SpecError(_unknown_names(unknown, list(declared), names, value, path, what))
     left_out = Undeclared(tuple(declared), tuple(names))
-    return [declared.get(name, left_out) for name in names]
+    return [tree.child(name, left_out) for name in names]
 
 
 def _unknown_names(

@@ -282,7 +282,8 @@ class Engine:
     @functools.cached_property
     def _checks_result(self) -> bool:
         """Whether a signature tells the core dims of each example's outputs."""
-        return self.spec.signature is not None and not self.spec.lifted
+        signature = self.spec.signature
+        return signature is not None and signature.outputs is not None and not self.spec.lifted
 
     @functools.cached_property
     def _is_direct(self) -> bool:

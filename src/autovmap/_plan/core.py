@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from autovmap._plan.leaf import Dim, Leaf, account, tuple_text
 from autovmap._spec.gufunc import Gufunc, caret
-from autovmap._spec.ranks import CoreDim
+from autovmap._spec.ranks import CoreDim, core_text
 from autovmap.errors import CoreSizeError
 
 
@@ -61,35 +61,31 @@ def drop_optional(leaves: Sequence[Leaf]) -> tuple[list[Leaf], frozenset[str]]:
     return rows, gone
 
 
-def core_sizes(
-    leaves: Sequence[Leaf], dropped: frozenset[str], function: str, signature: Gufunc | None
-) -> CoreSizes:
+def core_sizes(leaves: Sequence[Leaf], dropped: frozenset[str], function: str) -> CoreSizes:
     """The size of each named core dim.
 
     Raises:
         CoreSizeError: two arguments disagree on one, or one has not its fixed size.
     """
-    known: dict[str, tuple[Dim, Leaf]] = {}
+    known: dict[str, tuple[Dim, Leaf, CoreDim]] = {}
     for leaf in leaves:
         for dim, size in zip(leaf.dims, leaf.core, strict=bool(leaf.dims)):
             if dim.size is not None and size != dim.size:
-                raise CoreSizeError(_wrong_size(leaf, dim, size, function, signature))
+                raise CoreSizeError(_wrong_size(leaf, dim, size, function))
             if dim.name is None:
                 continue
-            other = known.setdefault(dim.name, (size, leaf))
+            other = known.setdefault(dim.name, (size, leaf, dim))
             if size != other[0]:
-                raise CoreSizeError(_conflict(leaf, dim, size, other, function, signature))
+                raise CoreSizeError(_conflict(leaf, dim, size, other, function))
     if not known and not dropped:
         return NO_SIZES
-    return CoreSizes(tuple((name, size) for name, (size, _) in known.items()), dropped)
+    return CoreSizes(tuple((name, size) for name, (size, _, _) in known.items()), dropped)
 
 
-def _wrong_size(
-    leaf: Leaf, dim: CoreDim, size: Dim, function: str, signature: Gufunc | None
-) -> str:
+def _wrong_size(leaf: Leaf, dim: CoreDim, size: Dim, function: str) -> str:
     return (
         f"{function}(): a core dim of {leaf.path} has the fixed size {dim.size}, but got {size}\n"
-        f"{_place(signature, dim)}  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
+        f"{_place(dim)}  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
         f"Pass an array of that core size"
     )
 
@@ -98,23 +94,23 @@ def _conflict(
     leaf: Leaf,
     dim: CoreDim,
     size: Dim,
-    other: tuple[Dim, Leaf],
+    other: tuple[Dim, Leaf, CoreDim],
     function: str,
-    signature: Gufunc | None,
 ) -> str:
+    places = "".join(dict.fromkeys((_place(other[2]), _place(dim))))
+    if other[2].text == dim.text:
+        places = _place(dim)
     both = [other[1]] * (other[1] is not leaf) + [leaf]
     accounts = "".join(f"  {account(x)}, core shape {tuple_text(x.core)}\n" for x in both)
     return (
         f"{function}(): inconsistent size for core dimension {dim.name!r}: {other[0]} in "
-        f"{other[1].path} and {size} in {leaf.path}\n{_place(signature, dim)}{accounts}"
+        f"{other[1].path} and {size} in {leaf.path}\n{places}{accounts}"
         f"Core dims of one name have one size; they do not broadcast"
     )
 
 
-def _place(signature: Gufunc | None, dim: CoreDim) -> str:
-    if signature is None or dim.at is None:
-        return ""
-    return f"{caret(signature.text, dim.at)}\n"
+def _place(dim: CoreDim) -> str:
+    return "" if dim.text is None else f"{caret(dim.text, dim.at)}\n"
 
 
 def check_output(
@@ -131,11 +127,10 @@ def check_output(
     """
     text = tuple_text(tuple(shape))
     if len(shape) != len(dims):
-        at = dims[0].at if dims else None
-        place = _place(signature, CoreDim(at=at))
+        place = _place(dims[0]) if dims else ""
         raise CoreSizeError(
             f"{where}, of one example: output shape {text} does not match core dimensions "
-            f"({','.join(map(str, dims))}) of the signature {signature}\n{place}"
+            f"{core_text(dims)} of the signature {signature}\n{place}"
             f"Return an output of that shape, or mend the signature"
         )
     for dim, size in zip(dims, shape, strict=True):
@@ -143,6 +138,6 @@ def check_output(
         if size != wanted:
             raise CoreSizeError(
                 f"{where} has shape {text} for one example: inconsistent size for core dimension "
-                f"{str(dim)!r}: {size}, but it is {wanted}\n{_place(signature, dim)}"
+                f"{str(dim)!r}: {size}, but it is {wanted}\n{_place(dim)}"
                 f"Return an output of that shape, or mend the signature"
             )

@@ -24,6 +24,7 @@ def check_result(result: Any, signature: Gufunc, plan: PlanData) -> None:
         CoreSizeError: an output of another shape.
     """
     outputs = signature.outputs
+    assert outputs is not None, "looked at before"
     parts: list[tuple[str, Any]] = [("", result)]
     if len(outputs) > 1:
         if not isinstance(result, (tuple, list)) or len(result) != len(outputs):

@@ -57,10 +57,11 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
 
 def _core(spec: Spec, plan: PlanData) -> tuple[str, ...] | None:
     """The core dims of the one output of a signature, with their sizes where they are known."""
-    if spec.signature is None or spec.lifted or len(spec.signature.outputs) != 1:
+    outputs = None if spec.signature is None or spec.lifted else spec.signature.outputs
+    if outputs is None or len(outputs) != 1:
         return None
     sizes = dict(plan.core.sizes)
-    dims = kept(spec.signature.outputs[0], plan.core.dropped)
+    dims = kept(outputs[0], plan.core.dropped)
     return tuple(f"{dim.name}={sizes[dim.name]}" if dim.name in sizes else str(dim) for dim in dims)
 
 

@@ -159,8 +159,8 @@ def result_text(
 def _by_field(tree: Tree) -> bool:
     """Whether `out_axes` is declared by the fields of a node, for which there is no literal."""
     match tree:
-        case ByName(children=named):
-            return any(_by_field(child) for _, child in named)
+        case ByName(others=others):
+            return others is not None or any(map(_by_field, tree.trees))
         case ByIndex(container=container, children=children):
             return container not in (tuple, list) or any(map(_by_field, children))
         case _:

@@ -73,9 +73,11 @@ def part_path(i: int, count: int) -> str:
 
 def _declared(tree: Tree, path: str) -> Iterator[tuple[str, Group]]:
     match tree:
-        case ByName(children=named):
+        case ByName(children=named, others=others):
             for key, child in named:
                 yield from _declared(child, f"{path}[{key!r}]")
+            if others is not None:
+                yield from _declared(others, f"{path}[...]")
         case ByIndex(labels=labels, children=children):
             for label, child in zip(labels, children, strict=True):
                 yield from _declared(child, path + label)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from autovmap._spec.near import did_you_mean
-from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain, read_tree
+from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain
+from autovmap._spec.reading import read_tree
 from autovmap.errors import SpecError
 
 Kind: TypeAlias = Literal["sum", "mean", "max", "min", "prod", "any", "all", "logsumexp"]

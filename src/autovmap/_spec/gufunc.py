@@ -8,11 +8,11 @@ https://numpy.org/neps/nep-0020-gufunc-signature-enhancement.html
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from autovmap._spec.ranks import CoreDim
+from autovmap._spec.ranks import CoreDim, core_text
 from autovmap.errors import SpecError
 
 Operand: TypeAlias = tuple[CoreDim, ...]
@@ -24,15 +24,15 @@ class Gufunc:
 
     text: str
     inputs: tuple[Operand, ...]
-    outputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...] | None
+    """None where dots stand for them (`(n)->...`): nothing is said of the result."""
 
     def __str__(self) -> str:
-        sides = (self.inputs, self.outputs)
-        return "->".join(",".join(_text(dims) for dims in side) for side in sides)
-
-
-def _text(dims: Operand) -> str:
-    return f"({','.join(map(str, dims))})"
+        inputs, outputs = (
+            "..." if side is None else ",".join(map(core_text, side))
+            for side in (self.inputs, self.outputs)
+        )
+        return f"{inputs}->{outputs}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Token:
     at: int
 
 
-_TOKENS = re.compile(r"->|[(),?|]|[0-9]+|[^\W\d]\w*|\S")
+_TOKENS = re.compile(r"->|\.\.\.|[(),?|]|[0-9]+|[^\W\d]\w*|\S")
 _BLANK = re.compile(r"\s")
 _MOST_DIGITS = 18
 
@@ -51,18 +51,18 @@ def _tokens(text: str) -> Iterator[_Token]:
         yield _Token(found.group(), found.start())
 
 
-def caret(text: str, at: int) -> str:
+def caret(text: str, at: int | None) -> str:
     """A text with a caret under one of its places.
 
     >>> print(caret("(m,n)->(m)", 3))
       (m,n)->(m)
          ^
     """
-    return f"  {_BLANK.sub(' ', text)}\n  {' ' * at}^"
+    return f"  {_BLANK.sub(' ', text)}\n  {' ' * (at or 0)}^"
 
 
-def read_gufunc(text: str) -> Gufunc:
-    """Read a signature.
+def read_gufunc(text: str, open_outputs: bool = False) -> Gufunc:
+    """Read a signature; with `open_outputs` dots may stand for the outputs.
 
     >>> str(read_gufunc(" (m?, n),(n,p?) -> (m?,p?)"))
     '(m?,n),(n,p?)->(m?,p?)'
@@ -70,25 +70,81 @@ def read_gufunc(text: str) -> Gufunc:
     Raises:
         SpecError: the text is no signature; a caret shows where.
     """
-    return _Parser(text).signature()
+    return _Parser(text, SIGNATURE).signature(open_outputs)
+
+
+def read_core_shape(text: str, path: str) -> Operand:
+    """Read the core shape of one argument or leaf, written as one operand of a signature.
+
+    >>> read_core_shape("(n, 3)", "x")[0].name
+    'n'
+
+    Raises:
+        SpecError: the text is no core shape; a caret shows where.
+    """
+    return _Parser(text, CORE_SHAPE, f"{path}: ").core_shape()
+
+
+def agreeing(dims: Iterable[CoreDim], function: str) -> None:
+    """Refuse a dim that is optional in one place of a declaration and not in another.
+
+    Raises:
+        SpecError: one is; a caret shows where.
+    """
+    known: dict[str, CoreDim] = {}
+    for dim in dims:
+        name = dim.name or str(dim.size)
+        first = known.setdefault(name, dim)
+        if first.optional != dim.optional and None not in (first.text, dim.text):
+            places = "".join(f"{caret(x.text, x.at)}\n" for x in (first, dim) if x.text)
+            raise SpecError(
+                f"{function}(): {name!r} is optional (?) in one place and not in another\n{places}"
+                f"Dims of one name are dropped together; write the ? in both, or in neither"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a text is to be: a signature, or the core shape of one argument."""
+
+    name: str
+    example: str
+
+
+SIGNATURE = _Kind(
+    "a valid gufunc signature", "A signature is written as NumPy's gufuncs': (m,n),(n)->(m)"
+)
+CORE_SHAPE = _Kind(
+    "a valid core shape", "A core shape is written as an operand of a signature: (n,3)"
+)
 
 
 class _Parser:
     """A descent through the grammar, one token ahead."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, kind: _Kind, opening: str = "") -> None:
         self._text = text
+        self._kind = kind
+        self._opening = opening
         self._tokens = [*_tokens(text), _Token("", len(text.rstrip()))]
         self._next = 0
         self._optional: dict[str, bool] = {}
 
-    def signature(self) -> Gufunc:
+    def signature(self, open_outputs: bool) -> Gufunc:
         inputs = () if self._peek().text == "->" else self._operands()
         self._take("->", "between the inputs and the outputs")
-        outputs = self._operands()
+        dots = open_outputs and self._peek().text == "..."
+        self._next += dots
+        outputs = None if dots else self._operands()
         if self._peek().text:
             raise self._error("expected the end of the signature, or a comma and another output")
         return Gufunc(self._text, inputs, outputs)
+
+    def core_shape(self) -> Operand:
+        dims = self._operand()
+        if self._peek().text:
+            raise self._error("expected its end: it is for one argument or leaf")
+        return dims
 
     def _operands(self) -> tuple[Operand, ...]:
         found = [self._operand()]
@@ -126,7 +182,8 @@ class _Parser:
             raise self._error(
                 f"{token.text!r} is optional (?) in one place and not in another", token
             )
-        return CoreDim(None if size is not None else token.text, size, optional, token.at)
+        name = None if size is not None else token.text
+        return CoreDim(name, size, optional, token.at, self._text)
 
     def _size(self, token: _Token) -> int | None:
         """A fixed size: positive, as NumPy has it, and one that an array can have."""
@@ -147,6 +204,6 @@ class _Parser:
     def _error(self, problem: str, token: _Token | None = None) -> SpecError:
         token = self._peek() if token is None else token
         return SpecError(
-            f"not a valid gufunc signature: {problem}\n{caret(self._text, token.at)}\n"
-            f"A signature is written as NumPy's gufuncs': (m,n),(n)->(m)"
+            f"{self._opening}not {self._kind.name}: {problem}\n{caret(self._text, token.at)}\n"
+            f"{self._kind.example}"
         )

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from autovmap._spec.gufunc import Gufunc, read_gufunc
+from autovmap._spec.gufunc import Gufunc, read_core_shape, read_gufunc
 from autovmap._spec.ranks import UNMAPPED, ByValue, Core, CoreDim, Tree
 from autovmap.errors import SpecError
 
@@ -13,16 +13,39 @@ KEYWORDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
 
 
 def lone_signature(ranks: Sequence[Any], function: str) -> Gufunc | None:
-    """The signature, where a declaration is one: a lone string with an arrow or a parenthesis."""
+    """The signature, where a declaration is one: a lone string other than the marker "key"."""
+    alone = len(ranks) == 1
     for text in ranks:
-        if isinstance(text, str) and ("->" in text or "(" in text):
-            if len(ranks) == 1:
-                return read_gufunc(text)
-            raise SpecError(
-                f"{function}(): the signature {text!r} stands alone by position; rank what it does "
-                f"not cover by name"
-            )
+        if not isinstance(text, str) or not ("->" in text or (alone and "(" in text)):
+            continue
+        if alone and "->" in text:
+            return read_gufunc(text, open_outputs=True)
+        if alone:
+            return _without_arrow(text)
+        raise SpecError(
+            f"{function}(): the signature {text!r} stands alone by position; rank what it does "
+            f"not cover by name"
+        )
     return None
+
+
+def _without_arrow(text: str) -> Gufunc:
+    """Refuse a lone core shape: it may as well be a signature whose outputs were forgotten."""
+    try:
+        return read_gufunc(text)
+    except SpecError as error:
+        if _is_core_shape(text):
+            named = f"for the core shape of one parameter, name it: x={text!r}"
+            raise SpecError(f"{error}; {named}") from None
+        raise
+
+
+def _is_core_shape(text: str) -> bool:
+    try:
+        read_core_shape(text, "")
+    except SpecError:
+        return False
+    return True
 
 
 def operands(

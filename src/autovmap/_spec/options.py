@@ -10,8 +10,8 @@ from autovmap._spec.ranks import (
     OneLevel,
     Position,
     Tree,
-    read_positions,
 )
+from autovmap._spec.reading import read_positions
 from autovmap.errors import SpecError
 
 Randomness: TypeAlias = Literal["same", "different", "error"]

@@ -1,17 +1,12 @@
-"""Base ranks as a tree of frozen nodes, read from what a user wrote.
+"""Base ranks as a tree of frozen nodes.
 
 A rank tree is a pytree prefix of an argument. Its nodes are a closed set: `Core`, `Key` and
 `Unmapped` cover every leaf below them; `ByName` and `ByIndex` go one level down.
 """
 
-import numbers
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
-
-import optree
-
-from autovmap.errors import SpecError
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +15,14 @@ class CoreDim:
 
     Dims of one `name` have one size, in all arguments and results of a call; a `size` is fixed.
     An `optional` dim is dropped, from everything, where an operand has too few dims for it.
-    `at` is its place in the text, for a caret.
+    `at` is its place in the `text` that says it, for a caret.
     """
 
     name: str | None = None
     size: int | None = None
     optional: bool = False
     at: int | None = field(default=None, compare=False)
+    text: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         text = self.name or ("_" if self.size is None else str(self.size))
@@ -35,10 +31,14 @@ class CoreDim:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Every array leaf below has this base rank; `dims` tells more of its core dims, if known."""
+    """Every array leaf below has this base rank; `dims` tells more of its core dims, if known.
+
+    `shaped` says that it was declared as a core shape (`"(n,3)"`), as which it prints again.
+    """
 
     rank: int
     dims: tuple[CoreDim, ...] = ()
+    shaped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,28 @@ class OneBatch:
 
 @dataclass(frozen=True, slots=True)
 class ByValue:
-    """A child for each value that `*args` takes, and one for all further ones."""
+    """A child for each value that `*args` takes, and one for all further ones.
+
+    `node` is what a value of that type itself is matched with instead, where one was declared by
+    name: `xs=(0, 1)` ranks the members of each value that is a tuple.
+    """
 
     children: tuple["Tree", ...]
     further: "Tree" = Unmapped()
+    node: "ByIndex | None" = None
+
+    def child(self, at: int) -> "Tree":
+        """What is declared of a value."""
+        tree = self.children[at] if at < len(self.children) else self.further
+        return tree if self.node is None else OfValue(tree, self.node)
+
+
+@dataclass(frozen=True, slots=True)
+class OfValue:
+    """`node` for a value of the node's type, `tree` for any other."""
+
+    tree: "Tree"
+    node: "ByIndex"
 
 
 class PerValue(tuple[Any, ...]):
@@ -138,9 +156,26 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ByName:
-    """A child for each key of a mapping, or for each field of a dataclass or module."""
+    """A child for each key of a mapping, or for each field of a dataclass or module.
+
+    `others` is for every key or field that is not declared: `{"w": 2, ...: None}`.
+    """
 
     children: tuple[tuple[Hashable, "Tree"], ...]
+    others: "Tree | None" = None
+
+    def child(self, name: Hashable, missing: "Tree") -> "Tree":
+        """What is declared of a key or field: by its name, or as one of the others."""
+        for declared, tree in self.children:
+            if declared == name:
+                return tree
+        return missing if self.others is None else self.others
+
+    @property
+    def trees(self) -> tuple["Tree", ...]:
+        """All that is declared, the others last."""
+        named = tuple(tree for _, tree in self.children)
+        return named if self.others is None else (*named, self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +195,7 @@ class Each:
 
 
 Rank: TypeAlias = Core | Key | Unmapped | NoArray | Either | Absent | Undeclared | OneBatch
-Tree: TypeAlias = Rank | Position | Mark | ByName | ByIndex | ByValue | Each
+Tree: TypeAlias = Rank | Position | Mark | ByName | ByIndex | ByValue | OfValue | Each
 Children: TypeAlias = list[tuple[str, Any]]
 """A node's children, each behind the label with which its path goes on (`.w`, `[0]`)."""
 OneLevel: TypeAlias = Callable[[Any], Children | None]
@@ -170,112 +205,28 @@ UNMAPPED = Unmapped()
 UNRANKED = (Unmapped, NoArray, Undeclared)
 NODES = (
     *(Core, Key, Unmapped, NoArray, Either, Absent, Undeclared, OneBatch),
-    *(Position, Mark, ByName, ByIndex, ByValue, Each),
+    *(Position, Mark, ByName, ByIndex, ByValue, OfValue, Each),
 )
 
 
-def read_rank(raw: Any, path: str, one_level: OneLevel) -> Tree:
-    """Read a rank tree as a user wrote it: ints, None, "key", containers of these.
+def core_text(dims: Iterable[CoreDim]) -> str:
+    """Core dims as a signature writes them.
 
-    >>> read_rank({"s": 0, "v": (1, None)}, "x", lambda node: None)  # doctest: +ELLIPSIS
-    ByName(children=(('s', Core(rank=0, dims=())), ('v', ByIndex(container=<class 'tuple'>, ...
+    >>> core_text([CoreDim("n"), CoreDim(size=3), CoreDim("m", optional=True)])
+    '(n,3,m?)'
     """
-    return read_tree(raw, path, one_level, _rank_leaf)
-
-
-def read_positions(raw: Any, path: str, one_level: OneLevel) -> Tree:
-    """Read a tree of axis positions: ints (negative ones too), None, containers of these."""
-    return read_tree(raw, path, one_level, _position_leaf)
-
-
-def read_axes(raw: Any, path: str, one_level: OneLevel, unmapped: Tree = UNMAPPED) -> Tree:
-    """Read the `in_axes` of a vmap: each int says which dim is the one batch dim."""
-
-    def leaf(raw: Any, path: str) -> Tree:
-        found = _position_leaf(raw, path)
-        return OneBatch(found.index) if isinstance(found, Position) else unmapped
-
-    return read_tree(raw, path, one_level, leaf)
-
-
-ReadLeaf: TypeAlias = Callable[[Any, str], Tree]
-
-
-def read_tree(raw: Any, path: str, one_level: OneLevel, leaf: ReadLeaf) -> Tree:
-    """Read a prefix tree as a user wrote it; `leaf` reads its leaves."""
-    if isinstance(raw, NODES):
-        return raw
-    if isinstance(raw, PerValue):
-        children = [read_tree(one, f"{path}[{i}]", one_level, leaf) for i, one in enumerate(raw)]
-        return ByValue(tuple(children), read_tree(raw.further, path, one_level, leaf))
-    if isinstance(raw, list) and raw[1:] == [...]:
-        return Each(read_tree(raw[0], f"{path}[...]", one_level, leaf))
-    if isinstance(raw, Mapping):
-        items = cast("Mapping[Hashable, Any]", raw).items()
-        return ByName(
-            tuple(
-                (key, read_tree(value, f"{path}[{key!r}]", one_level, leaf)) for key, value in items
-            )
-        )
-    children = None if raw is None else _children(raw, one_level)
-    if children is None:
-        return leaf(raw, path)
-    labels = tuple(label for label, _ in children)
-    nodes = tuple(read_tree(child, path + label, one_level, leaf) for label, child in children)
-    kind: type = type(raw)
-    if labels and one_level(raw) is None and all(label.startswith(".") for label in labels):
-        # A node that only optree knows: no argument of that type reaches JAX as a node, but one
-        # with fields of the same names may.
-        return ByName(tuple(zip((label[1:] for label in labels), nodes, strict=True)))
-    return ByIndex(kind, labels, nodes)
-
-
-def _children(raw: Any, one_level: OneLevel) -> Children | None:
-    """The children of a spec node, by JAX, or else by optree for what only optree knows."""
-    found = one_level(raw)
-    if found is not None:
-        return found
-    accessors, nodes, treedef = optree.tree_flatten_with_accessor(
-        raw, is_leaf=lambda node: node is not raw, none_is_leaf=True
-    )
-    if treedef.is_leaf():
-        return None
-    return [(accessor.codify(""), node) for accessor, node in zip(accessors, nodes, strict=True)]
-
-
-def _rank_leaf(raw: Any, path: str) -> Tree:
-    if raw is None:
-        return UNMAPPED
-    if isinstance(raw, str) and raw == "key":
-        return Key()
-    if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
-        raise SpecError(
-            f"{path}: got {raw!r} of type {type(raw).__name__}; a base rank is a "
-            f'non-negative int, None (not mapped), "key", or a container of these'
-        )
-    if raw < 0:
-        raise SpecError(f"{path}: got {int(raw)}; a base rank is a non-negative int or None")
-    return Core(int(raw))
-
-
-def _position_leaf(raw: Any, path: str) -> Tree:
-    if raw is None:
-        return UNMAPPED
-    if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
-        raise SpecError(
-            f"{path}: got {raw!r} of type {type(raw).__name__}; a position is an int, None, "
-            f"or a container of these"
-        )
-    return Position(int(raw))
+    return f"({','.join(map(str, dims))})"
 
 
 def plain(tree: Tree) -> Any:
-    """A rank tree as a user may write it: ints, None, "key", dicts, tuples and lists.
+    """A rank tree as a user may write it: ints, core shapes, None, "key", dicts, tuples, lists.
 
     >>> plain(ByName((("s", Core(0)), ("rng", Key()))))
     {'s': 0, 'rng': 'key'}
     """
     match tree:
+        case Core(dims=dims, shaped=True):
+            return core_text(dims)
         case Core(rank=value) | Position(index=value) | OneBatch(axis=value) | Mark(value=value):
             return value
         case Key():
@@ -287,8 +238,11 @@ def plain(tree: Tree) -> Any:
             return ranks.pop() if len(ranks) == 1 else tree
         case Each(child=child):
             return [plain(child), ...]
-        case ByName(children=named):
-            return {key: plain(child) for key, child in named}
+        case ByName(children=named, others=others):
+            declared: dict[Any, Any] = {key: plain(child) for key, child in named}
+            return declared if others is None else {**declared, ...: plain(others)}
+        case OfValue(node=node) | ByValue(node=ByIndex() as node):
+            return plain(node)
         case ByValue(children=children, further=further):
             if is_mapped(further) and all(child == further for child in children):
                 return plain(further)
@@ -305,8 +259,8 @@ def plain(tree: Tree) -> Any:
 def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
     """What the tree says at its leaves, in order."""
     match tree:
-        case ByName(children=named):
-            for _, child in named:
+        case ByName():
+            for child in tree.trees:
                 yield from leaves_of(child)
         case ByIndex(children=children):
             for child in children:
@@ -314,10 +268,18 @@ def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
         case ByValue(children=children, further=further):
             for child in (*children, further):
                 yield from leaves_of(child)
+        case OfValue(tree=own, node=node):
+            yield from leaves_of(own)
+            yield from leaves_of(node)
         case Each(child=child):
             yield from leaves_of(child)
         case leaf:
             yield leaf
+
+
+def dims_of(leaf: Tree) -> tuple[CoreDim, ...]:
+    """What is known of the core dims under a leaf of the tree."""
+    return leaf.dims if isinstance(leaf, Core) else ()
 
 
 def is_mapped(tree: Tree) -> bool:
@@ -332,8 +294,8 @@ def is_matched(tree: Tree) -> bool:
     (False, True)
     """
     match tree:
-        case ByName(children=named):
-            return not named or any(is_matched(child) for _, child in named)
+        case ByName():
+            return not tree.trees or any(map(is_matched, tree.trees))
         case ByIndex(children=children):
             return not children or any(map(is_matched, children))
         case _:

@@ -8,19 +8,23 @@ from typing import Any, TypeAlias, cast
 from autovmap._spec.annotations.reader import unread_parameters
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce, check_names
-from autovmap._spec.gufunc import Gufunc
+from autovmap._spec.gufunc import Gufunc, agreeing
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.operands import lone_signature, operands
 from autovmap._spec.options import DEFAULTS, FRONT, Options, read_options
 from autovmap._spec.ranks import (
     UNMAPPED,
+    ByIndex,
     ByName,
     ByValue,
     OneLevel,
+    PerValue,
     Tree,
+    dims_of,
     is_mapped,
-    read_rank,
+    leaves_of,
 )
+from autovmap._spec.reading import read_rank
 from autovmap.errors import SpecError
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -49,11 +53,8 @@ class Parameter:
 
     def _of(self, keyword: Hashable, tree: Tree, missing: Tree) -> Tree:
         if self.kind is VAR_KEYWORD and isinstance(tree, ByName):
-            return dict(tree.children).get(keyword, missing)
-        if isinstance(tree, ByValue):
-            at = cast("int", keyword)
-            return tree.children[at] if at < len(tree.children) else tree.further
-        return tree
+            return tree.child(keyword, missing)
+        return tree.child(cast("int", keyword)) if isinstance(tree, ByValue) else tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +134,16 @@ def read_spec(
         name: read_rank(raw, f"{function}(): base rank {name}", one_level)
         for name, raw in ranks.items()
     }
+    for p in parameters:
+        if p.kind is VAR_POSITIONAL and p.name in trees:
+            trees[p.name] = _in_order(trees[p.name], UNMAPPED)
     if gufunc is not None:
         trees |= operands(gufunc, parameters[skip_first:], trees, declared.excluded, function)
     mapped = [p.name for p in parameters[skip_first:]]
+    agreeing(
+        (dim for tree in trees.values() for leaf in leaves_of(tree) for dim in dims_of(leaf)),
+        function,
+    )
     positions = _positions(checked, parameters, mapped, function)
     read = tuple(
         Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED), positions(p.name))
@@ -235,8 +243,12 @@ def _positional(
 ) -> Pairs:
     ranks = declared.positional
     by_position = [p for p in parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
-    if len(ranks) > len(by_position):
-        raise SpecError(_too_many(len(ranks), by_position, function, skipped))
+    beyond = len(ranks) - len(by_position)
+    if beyond > 0:
+        if not by_position or by_position[-1].kind is not VAR_POSITIONAL:
+            raise SpecError(_too_many(len(ranks), by_position, function, skipped))
+        first = len(by_position) - 1
+        ranks = (*ranks[:first], PerValue(ranks[first:]))
     for raw in ranks:
         if isinstance(raw, Mapping):
             _refuse_parameters_as_keys(cast("Mapping[Any, Any]", raw), parameters, function)
@@ -250,8 +262,6 @@ def _too_many(
     plural = "" if len(parameters) == 1 else "s"
     message = f"{function}(): {given} ranks by position for {len(parameters)} positional"
     message += f" parameter{plural} ({names})"
-    if parameters and parameters[-1].kind is VAR_POSITIONAL:
-        message += f"; one rank covers every value of *{parameters[-1].name}"
     if skipped:
         message += f"; {skipped} is left out by position, and is ranked by name: {skipped}=..."
     return message
@@ -276,7 +286,7 @@ def _positions(
     function: str,
 ) -> Callable[[str], Tree]:
     """Where each parameter's batch dims sit, from `in_axes` in any of its forms."""
-    axes = options.in_axes
+    axes, others = options.in_axes, FRONT
     if isinstance(axes, tuple):
         if len(axes) > len(order):
             raise SpecError(
@@ -286,13 +296,24 @@ def _positions(
         by_name = dict(zip(order, axes, strict=False))
     elif isinstance(axes, ByName):
         by_name = {str(name): tree for name, tree in axes.children}
+        others = FRONT if axes.others is None else axes.others
         for name in by_name:
             if name not in {p.name for p in parameters}:
                 slip = did_you_mean(name, [p.name for p in parameters])
                 raise SpecError("in_axes: " + _unknown(name, parameters, function) + slip)
     else:
         return lambda _: axes
-    return lambda name: by_name.get(name, FRONT)
+    for p in parameters:
+        if p.kind is VAR_POSITIONAL and p.name in by_name:
+            by_name[p.name] = _in_order(by_name[p.name], FRONT)
+    return lambda name: by_name.get(name, others)
+
+
+def _in_order(tree: Tree, further: Tree) -> Tree:
+    """A tuple or list that is declared of `*args`: one entry for each value, in order."""
+    if isinstance(tree, ByIndex) and tree.container in (tuple, list):
+        return ByValue(tree.children, further, tree)
+    return tree
 
 
 def has_ranks(spec: Spec) -> bool:

@@ -10,7 +10,8 @@ from autovmap._bind.trees import one_level
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
 from autovmap._spec.extent import Extent
-from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree, read_axes
+from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree
+from autovmap._spec.reading import read_axes
 from autovmap._spec.spec import Declaration
 from autovmap._ways.options import Chunk, Ways
 from autovmap.errors import SpecError

@@ -81,7 +81,7 @@ RANKS = [
     told(3, "not a string", ranks={0: 1}),
     told(4, "three for two", 0, 1, 2),
     told(4, "keyword-only ones do not count", 0, 1, function=lambda x, *, y: x),
-    told(4, "*args takes one rank", 0, 1, 2, function=varied),
+    told(4, "three for two, and keywords", 0, 1, 2, function=lambda x, y, **kw: x),
     once(4, "in a class body self is left out", lambda: auto_vmap(0, 1)(Thing.method)),
     told(4, "in_axes", 0, in_axes=(0, 0, 0)),
     told(4, "a signature", "(n),(n),(n)->()"),
