@@ -91,11 +91,11 @@ def is_array(leaf: Any) -> bool:
     kind = kind_of(type(leaf))
     if kind is ARRAY or kind in OUTPUTS:
         return True
-    return kind is NUMPY and _jax_holds(leaf.dtype)
+    return kind is NUMPY and jax_holds(leaf.dtype)
 
 
 @functools.lru_cache(maxsize=512)
-def _jax_holds(dtype: Any) -> bool:
+def jax_holds(dtype: Any) -> bool:
     """Whether JAX has a dtype; it refuses the others late, and without a path."""
     if dtype == jax.dtypes.float0:
         return True
@@ -140,7 +140,7 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
             f"{where} is a masked array, {shown(leaf)}, and JAX would drop the mask; pass "
             f"{path}.filled(value)"
         )
-    if kind is Kind.NUMPY and not _jax_holds(leaf.dtype):
+    if kind is Kind.NUMPY and not jax_holds(leaf.dtype):
         raise SpecError(
             f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX has not; convert "
             f"it, for example by .astype(), or give {path} no rank"

@@ -329,7 +329,8 @@ class Engine:
     ) -> Plan:
         """What a call would do; `more` is what a face adds to its steps, in words."""
         call = self.bind(args, kwargs, run=False)
-        return Plan.of(call.planned.plan, calling(self.spec, call, self.steps(call) + more))
+        steps = self.steps(call, args, kwargs) + more
+        return Plan.of(call.planned.plan, calling(self.spec, call, steps))
 
     def plan_with_outputs(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
@@ -338,14 +339,16 @@ class Engine:
         call = self.bind(args, kwargs, run=False)
         result = result_shapes(self._run_shapes, call)
         outputs = outputs_of(call.planned.plan, self.spec, result, self.groups, self.place)
-        shown = calling(self.spec, call, self.steps(call) + more)
+        shown = calling(self.spec, call, self.steps(call, args, kwargs) + more)
         return Plan.of(call.planned.plan, shown, outputs)
 
-    def steps(self, call: Call) -> tuple[str, ...]:
+    def steps(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[str, ...]:
         """What the way of running adds to a plan, in words."""
         if self.ways == PLAIN:
             return ()
-        sized = self.programs.known_size(call.planned.plan) if self.ways.compiled else None
+        sized = self.programs.known_size(call, args, kwargs) if self.ways.compiled else None
         mesh = None
         if self.ways.shard is not None:
             mesh = dict(current_mesh(self.ways.shard.mesh, self.name).shape)

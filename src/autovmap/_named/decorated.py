@@ -234,7 +234,7 @@ class NamedEngine(Engine):
             return ran[-1].flat, ran[-1].result
 
         flat, result = result_shapes(traced, call)
-        shown = calling(self.spec, call, self.steps(call) + more, type(flat) is tuple)
+        shown = calling(self.spec, call, self.steps(call, args, kwargs) + more, type(flat) is tuple)
         return Plan.of(call.planned.plan, shown, placed_outputs(flat, result, ran[-1].groups))
 
     def with_extent(self, key: Hashable, **changes: Any) -> Variant:

@@ -1,6 +1,7 @@
 """Padding a batch on the host, and cutting the result, without compiling for either."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,11 +9,12 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._bind.kinds import is_key
+from autovmap._bind.leaf_type import leaf_type
 from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
-from autovmap._run.weak import weakened
+from autovmap._run.weak import from_host
 from autovmap.errors import SpecError
 
 
@@ -35,13 +37,11 @@ def pad(array: Any, dims: Mapping[int, int]) -> Any:
     if isinstance(array, jax.Array) and is_key(array):
         data = pad(jax.random.key_data(array), dims)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    found = np.asarray(array)
+    found = array if isinstance(array, np.ndarray) else np.asarray(array)
     for dim, size in dims.items():
         index = np.minimum(np.arange(size), found.shape[dim] - 1)
         found = np.take(found, index, axis=dim)
-    if isinstance(array, jax.Array) and array.committed:
-        return jax.device_put(found, array.sharding)  # the program runs where the array lies
-    return found
+    return from_host(found, leaf_type(array))
 
 
 def cut(
@@ -62,8 +62,7 @@ def _cut(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group
     if is_key(array):
         data = _host_cut(jax.random.key_data(array), array.ndim, plan, sizes, group)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    found = _host_cut(array, array.ndim, plan, sizes, group)
-    return weakened(found) if array.weak_type else found
+    return _host_cut(array, array.ndim, plan, sizes, group)
 
 
 def _host_cut(
@@ -74,7 +73,8 @@ def _host_cut(
     kept = [slice(None)] * ndim
     for axis, (size, _) in sizes.items():
         kept[start + block + axis] = slice(0, size)
-    sharding = array.sharding
-    if isinstance(sharding, NamedSharding) and sharding.num_devices > 1:
-        sharding = NamedSharding(sharding.mesh, PartitionSpec())  # none may exist for what is left
-    return jax.device_put(np.asarray(array)[tuple(kept)], sharding)
+    like = leaf_type(array)
+    if isinstance(like.sharding, NamedSharding) and like.sharding.num_devices > 1:
+        # none may exist for what is left
+        like = replace(like, sharding=NamedSharding(like.sharding.mesh, PartitionSpec()))
+    return from_host(np.asarray(array)[tuple(kept)], like)

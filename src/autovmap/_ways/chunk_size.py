@@ -22,7 +22,7 @@ from autovmap._ways.divergence import diverges
 from autovmap._ways.fit import BETWEEN, Sized, candidates, fitting, quickest
 from autovmap._ways.options import Chunk
 from autovmap._ways.parts import Parts
-from autovmap._ways.split import Partition
+from autovmap._ways.split import Partition, Split
 from autovmap.errors import SpecError
 
 SIZES = 1024
@@ -57,36 +57,36 @@ class Sizing:
         self._asked = asked
         self._sizes: BoundedCache[Sized] = BoundedCache(SIZES)
 
-    def known(self, plan: PlanData) -> Sized | None:
-        """What was decided for a plan, by the caller, a call or `.tune`."""
-        if isinstance(self._asked.size, int):
-            return Sized(self._asked.size)
-        return self._sizes.get(plan)
+    @property
+    def given(self) -> int | None:
+        """The number that the caller gave, if it is one."""
+        return self._asked.size if isinstance(self._asked.size, int) else None
 
-    def decide(
-        self, call: Call, plan: PlanData, parts: Parts, args: tuple[Any, ...], kwargs: Any
-    ) -> int:
-        """How many examples run at once: worked out once for all calls of one plan.
+    def known(self, parts: Parts, split: Split) -> Sized | None:
+        """What was decided for such a call, by a call or `.tune`."""
+        return self._sizes.get((split.key(), parts))
+
+    def decide(self, call: Call, plan: PlanData, parts: Parts, split: Split) -> int:
+        """How many examples run at once: worked out once for all calls of one program.
 
         Args:
             call: the call.
             plan: its plan, or that of one device's part.
             parts: what else was decided of it.
-            args: the call's arguments.
-            kwargs: likewise.
+            split: its arguments.
         """
-        key = call.planned.plan
-        found = self.known(key)
+        key = (split.key(), parts)
+        found = self._sizes.get(key)
         if found is not None and (found.final or not self._timeable(call, parts)):
             return found.examples
         refuse_symbolic(plan, "chunk")
         total = math.prod(int(layer.size) for layer in plan.layers)
-        sized = self._sized(call, total, parts, args, kwargs) if total else Sized(1)
+        sized = self._sized(call, total, parts, split) if total else Sized(1)
         self._sizes.put(key, sized)
         return sized.examples
 
-    def _sized(self, call: Call, total: int, parts: Parts, args: Any, kwargs: Any) -> Sized:
-        needs = self._needs(parts, args, kwargs)
+    def _sized(self, call: Call, total: int, parts: Parts, split: Split) -> Sized:
+        needs = self._needs(parts, split)
         fits = fitting(total, needs, self._bound())
         if fits is None:
             warnings.warn(
@@ -97,28 +97,27 @@ class Sizing:
             return Sized(UNKNOWN_SIZE)
         if self._asked.memory is not None or fits == 1:
             return Sized(fits)
-        diverging = self._diverges(parts, args, kwargs)
+        diverging = self._diverges(parts, split)
         in_caches = (needs(fits) or 0) <= CACHES[-1] or not _on_cpu()
         if in_caches and not diverging:
             return Sized(fits)
         if not self._timeable(call, parts):
             return Sized(fits, final=False)
-        if self._has_effects(parts, args, kwargs):
+        if self._has_effects(parts, split):
             return Sized(fits)
         if diverging:
             return self._quickest_apart(call, total, fits, parts)
         return self._quickest(call, total, fits, parts, needs)
 
-    def _needs(self, parts: Parts, args: Any, kwargs: Any) -> Callable[[int], int | None]:
+    def _needs(self, parts: Parts, split: Split) -> Callable[[int], int | None]:
         """The temporaries, in bytes, of the program for so many examples at once."""
-        statics, arrays = self._partition.split(args, kwargs)
-        shapes = [_shape_of(x) for x in arrays]
+        structs = split.structs()
         known: dict[int, int | None] = {}
 
         def needs(examples: int) -> int | None:
             if examples not in known:
                 more = replace(parts, examples=examples)
-                lowered = self._partition.program.lower((*statics[:-1], more), shapes, (), ())
+                lowered = self._partition.program.lower(split.statics, more, structs, (), ())
                 known[examples] = _temporaries(lowered.compile())
             return known[examples]
 
@@ -143,21 +142,20 @@ class Sizing:
             )
         )
 
-    def _has_effects(self, parts: Parts, args: Any, kwargs: Any) -> bool:
+    def _has_effects(self, parts: Parts, split: Split) -> bool:
         """Whether the function does more than compute, so that it must not run once more."""
-        return bool(self._jaxpr(parts, args, kwargs).effects)
+        return bool(self._jaxpr(parts, split).effects)
 
-    def _jaxpr(self, parts: Parts, args: Any, kwargs: Any) -> Any:
-        (*static, _), arrays = self._partition.split(args, kwargs)
-        return self._partition.program.trace((*static, parts), arrays, (), ()).jaxpr
+    def _jaxpr(self, parts: Parts, split: Split) -> Any:
+        return self._partition.program.trace(split.statics, parts, split.arrays, (), ()).jaxpr
 
-    def _diverges(self, parts: Parts, args: Any, kwargs: Any) -> bool:
+    def _diverges(self, parts: Parts, split: Split) -> bool:
         """Whether examples at once may wait for each other: see `diverges`."""
         try:
-            alone = self._jaxpr(replace(parts, examples=1), args, kwargs)
+            alone = self._jaxpr(replace(parts, examples=1), split)
         except SpecError:  # a named axis keeps its examples together
             return False
-        return diverges(alone, self._jaxpr(replace(parts, examples=None), args, kwargs))
+        return diverges(alone, self._jaxpr(replace(parts, examples=None), split))
 
     def _quickest_apart(self, call: Call, total: int, fits: int, parts: Parts) -> Sized:
         """Time one example at a time, all at once, and sizes between, on the call's arguments.
@@ -188,7 +186,7 @@ class Sizing:
 
     def _seconds(self, args: Any, kwargs: Any, parts: Parts, examples: int) -> float:
         start = time.perf_counter()
-        jax.block_until_ready(self._partition(args, kwargs, replace(parts, examples=examples)))
+        jax.block_until_ready(self._partition.run(args, kwargs, replace(parts, examples=examples)))
         return time.perf_counter() - start
 
     def _timed(
@@ -242,16 +240,6 @@ def _host_memory() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return UNKNOWN_MEMORY
-
-
-def _shape_of(array: Any) -> Any:
-    """An array's shape for `lower`, with its sharding if it is bound to one."""
-    if isinstance(array, (bool, int, float, complex)):
-        return array
-    bound = not is_traced(array) and getattr(array, "committed", True)
-    sharding = getattr(array, "sharding", None) if bound else None
-    weak = getattr(array, "weak_type", False)
-    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding, weak_type=weak)
 
 
 def _temporaries(compiled: Any) -> int | None:

@@ -16,7 +16,7 @@ from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import KEYWORD_ONLY, POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Spec
 from autovmap._ways.split import Partition
-from autovmap._ways.statics import given_names, static_names
+from autovmap._ways.statics import given_names, refuse_changing, static_names
 from autovmap.errors import SpecError
 
 EIGHTH = 8
@@ -118,9 +118,10 @@ def make_program(
         named_by: what has the name and the docstring for the program.
         options: what is static, and what is donated.
     """
-    entry = _entry(run, signature, named_by, options)
-    if options.partition:
+    if options.partition:  # which counts static numbers itself
+        entry = _entry(run, signature, named_by, replace(options, static=()))
         return _partitioned(entry, spec, options)
+    entry = _entry(run, signature, named_by, options)
     program = cast("Any", jax.jit)(
         entry,
         **_places(signature, "static", options.static),
@@ -137,10 +138,14 @@ def _partitioned(entry: Callable[..., Any], spec: Spec, options: JitOptions) -> 
     program = partition.program
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return partition(args, kwargs)
+        return partition.run(args, kwargs)
 
     def taken_apart(method: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: method(*partition.split(args, kwargs), (), ())
+        def split(*args: Any, **kwargs: Any) -> Any:
+            found = partition.split(args, kwargs)
+            return method(found.statics, None, found.arrays, (), ())
+
+        return split
 
     return Program(
         call,
@@ -159,7 +164,10 @@ def _entry(
 
     def entry(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            if name in seen and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if name not in seen:
+                continue
+            refuse_changing(value, f"{options.name}.jit(): {name}", fixed=True)
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
                 _count(seen[name], value, name, options.name)
         return carried(run(args, kwargs), options.name)
 

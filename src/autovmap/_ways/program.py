@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from autovmap._bind.binder import Call
 from autovmap._bind.kinds import is_traced
 from autovmap._cache import BoundedCache
 from autovmap._plan.layers import is_mapped
-from autovmap._plan.plan import PlanData
 from autovmap._run.placing import placed_groups
 from autovmap._run.result import Groups, Place
 from autovmap._spec.spec import Spec
@@ -27,7 +26,7 @@ from autovmap._ways.options import Ways
 from autovmap._ways.parts import Parts
 from autovmap._ways.progress import reporting
 from autovmap._ways.shard import plan_shards
-from autovmap._ways.split import Partition
+from autovmap._ways.split import Partition, Split
 from autovmap.errors import SpecError
 
 SEEN = 1024
@@ -70,34 +69,38 @@ class Kept:
         """How the calls are run."""
         self._groups = groups
         self._place = place
-        self._traces = 0
+        self._traces = threading.local()
         self._seen: BoundedCache[int] = BoundedCache(SEEN)
         self._lock = threading.Lock()
         self._stats = BucketStats()
 
         def counted(*call: Any) -> Any:
-            self._traces += 1
+            self._traces.count = self._traced() + 1
             return run(*call)
 
         self.partition = Partition(counted, spec, static)
         chunk = ways.chunk
         self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
 
+    def _traced(self) -> int:
+        """How many programs were traced in this thread."""
+        return getattr(self._traces, "count", 0)
+
     def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call by its kept program."""
+        split = self.partition.split(args, kwargs)
         if self.ways.bucket is not None:
-            return self._bucketed(call, args, kwargs)
-        parts = self.decide(call, args, kwargs)
+            return self._bucketed(call, split)
+        parts = self._decided(call, lambda: split)
         chunk = self.ways.chunk
-        if chunk is not None and chunk.progress and not _is_traced(args, kwargs):
-            return self._reported(call, args, kwargs, parts, chunk.progress)
-        return self.partition(args, kwargs, parts)
+        if chunk is not None and chunk.progress and not any(map(is_traced, split.arrays)):
+            return self._reported(call, split, parts, chunk.progress)
+        return self.partition(split, parts)
 
     def _reported(
         self,
         call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        split: Split,
         parts: Parts,
         progress: Callable[[int, int], Any] | bool,
     ) -> Any:
@@ -107,40 +110,41 @@ class Kept:
         total = math.prod(int(size) for size in plan.batch_shape)
         with reporting(progress, total, self._spec.function) as report:
             if not chunks.splits:
-                result = jax.block_until_ready(self.partition(args, kwargs, parts))
+                result = jax.block_until_ready(self.partition(split, parts))
                 report(total)
                 return result
-            outputs = self.partition(args, kwargs, replace(parts, stage="empty"))
+            outputs = self.partition(split, replace(parts, stage="empty"))
             step = replace(parts, stage="step")
             whole = math.prod(split.size for split in chunks.splits)
             done = 0
             for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
                 at = np.asarray(starts, np.int32)
-                outputs = jax.block_until_ready(self.partition(args, kwargs, step, outputs, at))
+                outputs = jax.block_until_ready(self.partition(split, step, outputs, at))
                 done += math.prod(stop - first for first, stop in own)
                 report(done * (total // whole))
-            return self.partition(args, kwargs, replace(parts, stage="finish"), outputs)
+            return self.partition(split, replace(parts, stage="finish"), outputs)
 
     def iterate(
         self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Iterator[tuple[tuple[slice, ...], Any]]:
         """The result of each chunk, with its place in the batch shape."""
         plan = call.planned.plan
-        parts = self.decide(call, args, kwargs)
+        split = self.partition.split(args, kwargs)
+        parts = self._decided(call, lambda: split)
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
         block = len(plan.batch_shape)
         if not chunks.splits:
-            yield (slice(None),) * block, self.partition(args, kwargs, parts)
+            yield (slice(None),) * block, self.partition(split, parts)
             return
         one = replace(parts, stage="one")
         for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
-            out = self.partition(args, kwargs, one, (), np.asarray(starts, np.int32))
+            out = self.partition(split, one, (), np.asarray(starts, np.int32))
             index = [slice(None)] * block
             again: dict[int, int] = {}
-            for split, start, (first, stop) in zip(chunks.splits, starts, own, strict=True):
-                index[split.axis] = slice(first, stop)
+            for cut_axis, start, (first, stop) in zip(chunks.splits, starts, own, strict=True):
+                index[cut_axis.axis] = slice(first, stop)
                 if first != start:
-                    again[split.axis] = first - start
+                    again[cut_axis.axis] = first - start
             if again:
                 groups = placed_groups(self._groups, self._place, out)
                 out = without(out, plan, again, groups)
@@ -148,56 +152,70 @@ class Kept:
 
     def decide(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
         """What is decided of a call before its program is looked up."""
-        plan = call.planned.plan
-        parts = Parts(sharded=sharded_axes(call))
-        if self.ways.shard is not None:
-            mesh = current_mesh(self.ways.shard.mesh, self._spec.function)
-            shards = plan_shards(plan, self.ways.shard, dict(mesh.shape))
-            parts = replace(parts, shards=shards, mesh=mesh, sharded=())
-        if self.ways.chunk is None or self._sizing is None:
+        return self._decided(call, lambda: self.partition.split(args, kwargs))
+
+    def _decided(self, call: Call, split: Callable[[], Split]) -> Parts:
+        """The same; the arguments are taken apart only where a size depends on them."""
+        parts = self._placed(call)
+        if self._sizing is None:
             return parts
-        parts = replace(parts, remat=self.ways.chunk.remat)
-        inner = plan if parts.shards is None else parts.shards.inner
-        return replace(parts, examples=self._sizing.decide(call, inner, parts, args, kwargs))
+        examples = self._sizing.given
+        if examples is None:
+            inner = call.planned.plan if parts.shards is None else parts.shards.inner
+            examples = self._sizing.decide(call, inner, parts, split())
+        return replace(parts, examples=examples)
 
-    def known_size(self, plan: PlanData) -> Sized | None:
+    def _placed(self, call: Call) -> Parts:
+        """What is decided of a call but for how many examples run at once."""
+        remat = self.ways.chunk is not None and self.ways.chunk.remat
+        if self.ways.shard is None:
+            return Parts(remat=remat, sharded=sharded_axes(call))
+        mesh = current_mesh(self.ways.shard.mesh, self._spec.function)
+        shards = plan_shards(call.planned.plan, self.ways.shard, dict(mesh.shape))
+        return Parts(remat=remat, shards=shards, mesh=mesh)
+
+    def known_size(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sized | None:
         """How many examples run at once, if that is decided."""
-        return None if self._sizing is None else self._sizing.known(plan)
+        if self._sizing is None:
+            return None
+        if self._sizing.given is not None:
+            return Sized(self._sizing.given)
+        return self._sizing.known(self._placed(call), self.partition.split(args, kwargs))
 
-    def _bucketed(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _bucketed(self, call: Call, split: Split) -> Any:
         bucket = self.ways.bucket
         assert bucket is not None
         plan = call.planned.plan
         leaves = [call.leaves[place] for place in call.planned.places]
         # What stands inside a bucket is decided of the padded call, while its program is traced.
-        if _is_traced(args, kwargs):
-            return self.partition(args, kwargs)
+        if any(map(is_traced, split.arrays)):
+            return self.partition(split)
         refuse_spread(plan, leaves)
         sizes = padded_sizes(plan, bucket)
-        if sizes and self._promoted(plan, bucket.promote):
+        if sizes and self._promoted((plan, split.key()), bucket.promote):
             sizes = {}
-        before = self._traces
+        before = self._traced()
         if sizes:
             rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
             padded_args, padded_kwargs = call.arguments(rows)
-            result = self.partition(tuple(padded_args), padded_kwargs)
+            result = self.partition.run(tuple(padded_args), padded_kwargs)
             result = cut(result, plan, sizes, placed_groups(self._groups, self._place, result))
         else:
-            result = self.partition(args, kwargs)
+            result = self.partition(split)
         with self._lock:
             self._stats.calls += 1
-            compiled = self._traces > before
+            compiled = self._traced() > before
             self._stats.compilations += compiled
             self._stats.hits += not compiled
         return result
 
-    def _promoted(self, plan: PlanData, promote: int | None) -> bool:
+    def _promoted(self, key: Hashable, promote: int | None) -> bool:
         """Whether a batch shape has been seen so often that it has a program of its own."""
         if promote is None:
             return False
         with self._lock:
-            seen = (self._seen.get(plan) or 0) + 1
-            self._seen.put(plan, seen)
+            seen = (self._seen.get(key) or 0) + 1
+            self._seen.put(key, seen)
             self._stats.promotions += seen == promote
         return seen >= promote
 
@@ -205,10 +223,6 @@ class Kept:
         """A copy of the counts so far."""
         with self._lock:
             return replace(self._stats)
-
-
-def _is_traced(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(map(is_traced, jax.tree.leaves((args, kwargs))))
 
 
 def sharded_axes(call: Call) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ Told once, from the parameters alone: what a call passes never changes it.
 
 import collections.abc
 import enum
-import functools
 import inspect
 import types
 import typing
@@ -17,10 +16,10 @@ import numpy as np
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
+from autovmap._ways.constant import Changing, check_constant, is_constant
 from autovmap.errors import SpecError
 
 STATIC: tuple[type, ...] = (bool, int, str, bytes, enum.Enum, type, np.dtype)
-CONSTANT: tuple[type, ...] = (enum.Enum, types.ModuleType, type(Ellipsis), type(NotImplemented))
 TRACED: tuple[type, ...] = (float, complex, np.generic, np.ndarray)
 
 
@@ -110,40 +109,35 @@ def given_names(
     return names
 
 
-@functools.lru_cache(maxsize=512)
-def changes(cls: type) -> bool:
-    """Whether a value of a type may change while its hash stays, or has no hash at all.
+def refuse_changing(value: Any, where: str, fixed: bool = False) -> None:
+    """Refuse a static value that may change, as a program would go on with what it held.
 
-    As a static argument it would select a program that was compiled for its old contents.
-
-    >>> changes(str), changes(type(len)), changes(list), changes(type("Config", (), {}))
-    (False, False, True, True)
-    """
-    known: Any = cls
-    if cls is slice:  # has no hash before Python 3.12
-        return False
-    if known.__hash__ is None:
-        return True
-    if known.__hash__ is not object.__hash__ and known.__eq__ is not object.__eq__:
-        return False
-    if getattr(getattr(known, "__dataclass_params__", None), "frozen", False):
-        return False
-    return not (issubclass(cls, CONSTANT) or any("__call__" in vars(base) for base in cls.__mro__))
-
-
-def refuse_changing(value: Any, where: str) -> None:
-    """Refuse a static value that may change.
+    Args:
+        value: the value.
+        where: what opens the message.
+        fixed: whether `jax.jit` compares it by `==` alone: see `check_constant`.
 
     Raises:
-        SpecError: see `changes`.
+        SpecError: with what it holds that may change.
     """
-    cls = type(value)
-    if not changes(cls):
-        return
-    why = "has no hash" if cls.__hash__ is None else "is hashed by identity"
-    raise SpecError(
-        f"{where} is a {cls.__name__}, which is no pytree and {why}: a compiled function would go "
-        f"on with its old contents once they change. Register the class "
-        f"(jax.tree_util.register_dataclass, register_pytree_node), make it a frozen dataclass, "
-        f"or give it __hash__ and __eq__"
+    try:
+        check_constant(value, fixed)
+    except Changing as error:
+        raise SpecError(f"{where}{_why(value, error, fixed)}") from None
+
+
+def _why(value: Any, error: Changing, fixed: bool) -> str:
+    name = type(value).__name__
+    stale = "a compiled function would go on with its old contents once they change"
+    ways: list[str] = []
+    if fixed and is_constant(value):
+        ways.append("call .jit(partition=True), which looks into it at each call")
+    if error.path:
+        inside = f" is a {name} whose {error.path} is a {type(error.value).__name__}, which"
+        ways.append("hold a tuple, a number or a frozen dataclass there")
+        return f"{inside} {error.why}: {stale}; {', or '.join(ways)}"
+    ways.append(
+        "register the class (jax.tree_util.register_dataclass, register_pytree_node), make it a "
+        "frozen dataclass" + ("" if fixed else ", or give it __hash__ and __eq__")
     )
+    return f" is a {name}, which is no pytree and {error.why}: {stale}; {', or '.join(ways)}"
