@@ -100,7 +100,7 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
             if not options.partition and jax.tree_util.all_leaves([instance]):
                 first = options.parameters[0]
                 if not isinstance(instance, type):
-                    refuse_changing(instance, f"{options.name}.jit(): {first}")
+                    refuse_changing(instance, f"{options.name}.jit(): {first}", fixed=True)
                 static = replace(options, static=(*options.static, first))
                 found = make_jitted(self._function, self._engine, static)
             self._programs.put(cls, found)

@@ -342,9 +342,7 @@ class Engine:
         shown = calling(self.spec, call, self.steps(call, args, kwargs) + more)
         return Plan.of(call.planned.plan, shown, outputs)
 
-    def steps(
-        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[str, ...]:
+    def steps(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
         """What the way of running adds to a plan, in words."""
         if self.ways == PLAIN:
             return ()
