@@ -127,6 +127,26 @@ class TestLift:
             3,
         )
 
+    @pytest.mark.parametrize("argnums", [1, (0, 1), [1]], ids=str)
+    def test_options_of_the_transformation(self, argnums: Any) -> None:
+        args = numbers(4, 3) / 9, numbers(3, 3) / 9
+        expected = self.square.lift(functools.partial(jax.grad, argnums=argnums))(*args)
+        lifted = self.square.lift(jax.grad, argnums=argnums)
+        compiled = self.square.jit().lift(jax.grad, argnums=argnums)
+        for function in (lifted, lifted.jit(), lifted.chunk(2), compiled):
+            found = function(*args)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
+
+    def test_other_options_are_another_function(self) -> None:
+        args = numbers(4, 3) / 9, numbers(3, 3) / 9
+        shapes = [self.square.lift(jax.grad, argnums=i)(*args).shape for i in (0, 1, 0)]
+        assert shapes == [(4, 3), (4, 3, 3), (4, 3)]
+        assert self.square.lift(jax.grad, argnums=1) is self.square.lift(jax.grad, argnums=1)
+
+    def test_an_option_that_the_transformation_does_not_take(self) -> None:
+        with pytest.raises(TypeError, match="argnum"):
+            self.square.lift(jax.grad, argnum=1)
+
     def test_keeps_the_name(self) -> None:
         assert draw.lift(jax.grad).__name__ == "draw"
 
@@ -154,6 +174,12 @@ class TestMethods:
         found = scaler.norm.lift(jax.grad)(x, 2.0)
         np.testing.assert_allclose(found, 4 * x, rtol=1e-6)
         np.testing.assert_allclose(Scaler.norm.batch(2)(scaler, x, 2.0)[0], scaler.norm(x, 2.0))
+
+    def test_argnums_count_without_the_object(self) -> None:
+        scaler, x = Scaler(2.0), numbers(4, 3) + 1
+        by_power = scaler.norm.lift(jax.grad, argnums=1)(x, 2.0)
+        np.testing.assert_allclose(by_power, 2 * (x**2 * np.log(x)).sum(-1), rtol=1e-5)
+        assert scaler.norm.lift(jax.jacfwd, argnums=(0, 1))(x, 2.0)[0].shape == (4, 3)
 
     def test_a_decorated_module(self) -> None:
         module = auto_vmap(x=1)(Line(numbers(2, 3), numbers(2)))

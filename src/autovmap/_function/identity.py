@@ -92,16 +92,24 @@ def by_name(decorated: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class BoundTransform:
-    """A transformation of functions, for a method: it gets the method as bound to its object."""
+class Transform:
+    """A transformation of functions with its options.
 
-    transform: Callable[[Any], Any]
+    Where `bound`, it gets a method as bound to its object, so that `argnums` count without it.
+    """
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The transformed method, of the object and the other arguments."""
+    transform: Callable[..., Any]
+    options: tuple[tuple[str, Any], ...] = ()
+    bound: bool = False
+
+    def __call__(self, function: Callable[..., Any]) -> Any:
+        """The transformed function; of a method, one of the object and the other arguments."""
+        if not self.bound:
+            return self.transform(function, **dict(self.options))
 
         @functools.wraps(function)
         def transformed(itself: Any, /, *args: Any, **kwargs: Any) -> Any:
-            return self.transform(types.MethodType(function, itself))(*args, **kwargs)
+            method = types.MethodType(function, itself)
+            return self.transform(method, **dict(self.options))(*args, **kwargs)
 
         return transformed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
 
 from autovmap._function.engine import Engine, Variant
-from autovmap._function.identity import BoundTransform
+from autovmap._function.identity import Transform
 from autovmap._show.plan import Plan
 from autovmap._spec.extent import checked_sizes
 from autovmap._spec.options import refuse_unknown_options
@@ -235,7 +235,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         refuse_unknown_options(options, self._engine.name)
         return self._again(self._engine.with_options(options))
 
-    def lift(self, transform: Callable[[Any], Any]) -> Lifted:
+    def lift(self, transform: Callable[..., Any], /, **options: Any) -> Lifted:
         """The transformed plain function under the same ranks: per-example gradients, and so on.
 
         >>> import jax, jax.numpy as jnp
@@ -245,10 +245,13 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         ...     return x @ x
         >>> norm2.lift(jax.grad)(jnp.ones((5, 3))).shape
         (5, 3)
+        >>> norm2.lift(jax.value_and_grad, argnums=(0,))(jnp.ones((5, 3)))[0].shape
+        (5,)
 
         Args:
             transform: takes the plain function and returns one of the same parameters, as
-                `jax.grad`, `jax.checkpoint` or `functools.partial(jax.jacfwd, argnums=1)` do.
+                `jax.grad` and `jax.checkpoint` do. Of a method it gets the bound form.
+            options: the transformation's own, as `argnums`, which count as in the bound form.
 
         Raises:
             SpecError: `transform` takes no function, or returns none.
@@ -259,14 +262,15 @@ class Methods(Generic[P, R, Compiled, Lifted]):
                 f"{engine.name}.lift(): got {transform!r} of type "
                 f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
             )
-        whole = BoundTransform(transform) if self._first else transform
+        whole = Transform(transform, tuple(sorted(options.items())), bound=bool(self._first))
         lifted = whole(engine.function)
         if not callable(lifted):
             raise SpecError(
                 f"{engine.name}.lift(): {transform!r} returned {lifted!r} of type "
                 f"{type(lifted).__name__}; it has to return a function of the same parameters"
             )
-        return cast("Lifted", self._again(engine.with_function(lifted, whole)))
+        key = (whole, repr(whole.options))  # 1 and True are equal
+        return cast("Lifted", self._again(engine.with_function(lifted, key)))
 
     # --- How a call is run ---
 
