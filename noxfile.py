@@ -184,6 +184,15 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def planted(session: nox.Session) -> None:
+    """How many of twenty mistakes, one a module, the tests catch; `-- COUNT SEED` picks others."""
+    install(
+        session, "-e", ".[demo,progress,test]", "--group", "layers", "--group", "types", *LOCKED
+    )
+    session.run("python", "tests/planted/run.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """What a call costs, over the hand-written nest and others."""
     install(session, "-e", ".[demo,progress,test]", "--group", "bench", *LOCKED)
