@@ -28,15 +28,14 @@ from autovmap._function.identity import is_method, shown_name
 from autovmap._plan.plan import PlanData
 from autovmap._run.axis_names import naming
 from autovmap._run.core import check_result
-from autovmap._run.depend import refuse_dependent, shorten
+from autovmap._run.depend import dependence_error, shorten
 from autovmap._run.failures import diagnose, hint
 from autovmap._run.fast import Shortcut
-from autovmap._run.keydata import fold_keys
+from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, run
-from autovmap._run.placing import placing
-from autovmap._run.result import FRONT
+from autovmap._run.steps import prepared
 from autovmap._show.conflict import draw_conflict
-from autovmap._show.facts import calling, outputs_of, result_shapes
+from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
 from autovmap._show.plan import Plan
 from autovmap._show.table import note
 from autovmap._spec.annotations.lazy import read_annotations
@@ -112,7 +111,7 @@ class Engine:
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
         if self.outline.reduce is not None and ways.compiled:  # to come
             raise SpecError(f"{self.name}.reduce(): not yet with .chunk, .shard or .bucket")
-        self.groups, self.place = placing(self.outline)
+        self.grouping = declared_grouping(self.outline)
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None
         self._plainly_run = options.stretch_outputs and ways == PLAIN and not folded
@@ -149,7 +148,7 @@ class Engine:
     def programs(self) -> Kept:
         """The compiled programs that a way of running keeps."""
         static = self.jit_options(partition=True).static
-        return Kept(self.run_traced, self.spec, self.ways, static, self.groups, self.place)
+        return Kept(self.run_traced, self.spec, self.ways, static, self.grouping)
 
     def jit_options(self, **given: Any) -> JitOptions:
         """What is static and what donated in a compiled call: see `jit_options`."""
@@ -196,18 +195,17 @@ class Engine:
         """Run a call that is bound."""
         planned = call.planned
         plan = planned.plan
-        if planned.nest is None:
-            planned.nest = make_nest(plan, self.groups)
-        arrays = call.arrays()
         body = self.body(call)
         try:
-            if self._plainly_run and plan.plain:
-                return run(plan, planned.nest, body, arrays, self.groups, self.place)
-            with naming(plan):
-                keyed = fold_keys(plan, arrays)
+            with naming(plan, self.spec.options.axis_name):
+                leaves = prepared(plan, call.arrays())
+                grouping = self.grouping_of(plan)
                 if self._plainly_run:
-                    return run(plan, planned.nest, body, keyed, self.groups, self.place)
-                return self._run_otherwise(plan, body, keyed, parts, state)
+                    if planned.nest is None:
+                        planned.nest = make_nest(plan, grouping.groups)
+                    return run(plan, planned.nest, body, leaves, grouping)
+                grouping = self._stretched(plan, body, leaves, grouping)
+                return self._run_otherwise(plan, body, leaves, grouping, parts, state)
         except Exception as error:
             self.explain(error, call)
 
@@ -215,22 +213,32 @@ class Engine:
         self,
         plan: PlanData,
         body: Body,
-        arrays: Sequence[Any],
+        leaves: Sequence[Any],
+        grouping: Grouping,
         parts: Parts = WHOLE,
         state: Any = (),
     ) -> Any:
         """Run a plan in a loop or in parts, or with outputs that are not stretched."""
-        groups, place = self.groups, self.place
         if self.spec.reduce is not None:
             looped = self.ways.looped
-            return run_reduced(plan, self.spec, looped, body, arrays, groups, place, parts, state)
-        if not self.spec.options.stretch_outputs:
-            groups, place = shorten(plan, body, arrays, groups, place)
+            return run_reduced(plan, self.spec, looped, body, leaves, grouping, parts, state)
         if self.ways.looped:
-            return run_loop(plan, body, arrays, groups, place)
+            return run_loop(plan, body, leaves, grouping)
         if self.ways.compiled:
-            return run_parts(plan, parts, body, arrays, groups, place, state)
-        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
+            return run_parts(plan, parts, body, leaves, grouping, state)
+        return run(plan, make_nest(plan, grouping.groups), body, leaves, grouping)
+
+    def grouping_of(self, plan: PlanData) -> Grouping:
+        """Where a plan's outputs go: for all calls of this function the same."""
+        return self.grouping
+
+    def _stretched(
+        self, plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Grouping
+    ) -> Grouping:
+        """The same, or under `stretch_outputs=False` what the function's jaxpr tells."""
+        if self.spec.options.stretch_outputs or self.spec.reduce is not None:
+            return grouping  # a fold finds out itself
+        return shorten(plan, body, leaves, grouping)
 
     def run_program(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call by a kept program; a deleted array is found out here, before any trace."""
@@ -288,8 +296,7 @@ class Engine:
     @functools.cached_property
     def _is_direct(self) -> bool:
         """Whether calls may take the shortcut: nothing is done but the layers."""
-        front = self.groups is FRONT and self.place is None
-        return self._plainly_run and front and not self._checks_result
+        return self._plainly_run and self.grouping is FRONT and not self._checks_result
 
     # --- A failure ---
 
@@ -311,11 +318,14 @@ class Engine:
         plan, arrays = call.planned.plan, call.arrays()
         unranked = functools.partial(self.binder.unranked, call)
         found = diagnose(error, plan, arrays, unranked)
-        if found is None and isinstance(error, ValueError) and not isinstance(error, AutoVmapError):
-            found = refuse_dependent(plan, self.body(call), arrays, self.groups, self.place)
+        if found is None and _is_about_outputs(error):
+            leaves = prepared(plan, arrays)
+            found = dependence_error(plan, self.body(call), leaves, self.grouping_of(plan))
         if found is not None:
             return found
         error.add_note(note(plan))
+        if plan.pattern is not None:
+            error.add_note(f"under the pattern {plan.pattern}")
         if self.ways.bucket is not None:
             error.add_note("under .bucket(), which pads batch sizes")
         if (more := hint(error, unranked)) is not None:
@@ -337,9 +347,11 @@ class Engine:
     ) -> Plan:
         """The same with the result's shapes, for which the function is traced."""
         call = self.bind(args, kwargs, run=False)
-        result = result_shapes(self._run_shapes, call)
-        outputs = outputs_of(call.planned.plan, self.spec, result, self.groups, self.place)
-        shown = calling(self.spec, call, self.steps(call, args, kwargs) + more)
+        examples: list[Example] = []
+        result = result_shapes(functools.partial(self._run_shapes, examples), call)
+        outputs = outputs_of(result, examples[-1])
+        said = self.steps(call, args, kwargs) + more
+        shown = calling(self.spec, call, said, type(result) is tuple)
         return Plan.of(call.planned.plan, shown, outputs)
 
     def steps(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
@@ -352,12 +364,18 @@ class Engine:
             mesh = dict(current_mesh(self.ways.shard.mesh, self.name).shape)
         return steps(call.planned.plan, self.ways, sized, sharded_axes(call), mesh)
 
-    def _run_shapes(self, call: Call, arrays: Sequence[Any]) -> Any:
-        """What a call does, on tracers of its shapes."""
-        plan = call.planned.plan
+    def _run_shapes(self, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:
+        """What a call does, on tracers of its shapes; one example's result is kept too."""
+        plan, body = call.planned.plan, self.body(call)
         try:
-            with naming(plan):
-                return self._run_otherwise(plan, self.body(call), fold_keys(plan, arrays))
+            with naming(plan, self.spec.options.axis_name):
+                leaves = prepared(plan, arrays)
+                grouping = self._stretched(plan, body, leaves, self.grouping_of(plan))
+                noted = Noted(grouping, examples)
+                result = self._run_otherwise(plan, body, leaves, noted)
+                if not examples:  # called as it is: the result is one example's
+                    noted.of(result)
+                return result
         except Exception as error:
             self.explain(error, call)
 
@@ -424,6 +442,12 @@ class Engine:
         """Run in another way too; a way that is said again replaces itself."""
         ways = replace(self.ways, **changes)
         return Variant(("ways", ways), self.declared, ways)
+
+
+def _is_about_outputs(error: Exception) -> bool:
+    """Whether an error is vmap's on an output that is mapped and shall not be."""
+    ours = isinstance(error, AutoVmapError)
+    return isinstance(error, ValueError) and not ours and "out_axes" in str(error)
 
 
 def _rank_promotion(message: str) -> None:

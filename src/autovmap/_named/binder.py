@@ -58,11 +58,6 @@ class PatternBinder(Binder):
 
     _spec: NamedSpec
 
-    def __init__(self, spec: NamedSpec, signature: inspect.Signature, looped: bool) -> None:
-        """`looped`: calls are run by a loop, whose batch axes stand in front of all others."""
-        super().__init__(spec, signature)
-        self._looped = looped
-
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
         """Plan anew from the leaves' shapes."""
         spec = self._spec
@@ -79,10 +74,7 @@ class PatternBinder(Binder):
             if leaf is not None:
                 places.append(i)
                 rows.append(Given(leaf, spec.pattern.inputs[rank.index]))
-        in_front = self._looped and run  # a plan that is read is that of the vmaps
-        plan = make_pattern_plan(
-            spec.function, spec.pattern, spec.sizes, rows, spec.options, in_front=in_front
-        )
+        plan = make_pattern_plan(spec.function, spec.pattern, spec.sizes, rows, spec.options)
         return Planned(plan, tuple(places))
 
 

@@ -1,10 +1,9 @@
 """`named_vmap`: einx's bracket notation in front of the same plans."""
 
 import functools
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from collections.abc import Hashable, Mapping
+from typing import Any, ParamSpec, TypeVar, cast
 
-from autovmap._bind.binder import Call, Planned
 from autovmap._decorate import Decorator, decorated
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.docstring import line_of_pattern
@@ -12,23 +11,13 @@ from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import shown_name
 from autovmap._named.binder import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.notation import Pattern
-from autovmap._named.parts import PlacedGroup
-from autovmap._named.plan import PatternPlan
-from autovmap._named.result import Placer, composed, prepared, refuse_missing
+from autovmap._named.result import PatternGrouping
 from autovmap._named.rules import read_pattern
-from autovmap._plan.outputs import Group
-from autovmap._run.depend import dependencies, shorten
-from autovmap._run.failures import diagnose, hint
-from autovmap._run.keydata import fold_keys
-from autovmap._run.nest import Body, make_nest, run
-from autovmap._show.facts import calling, placed_outputs, result_shapes
-from autovmap._show.plan import Plan
-from autovmap._show.table import note
+from autovmap._plan.plan import PlanData
+from autovmap._run.grouping import Grouping
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Spec
-from autovmap._ways.loop_run import run_loop
-from autovmap._ways.parts import WHOLE, Parts
-from autovmap.errors import AutoVmapError, SpecError
+from autovmap.errors import SpecError
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -124,14 +113,6 @@ def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[st
     return options
 
 
-class Ran(NamedTuple):
-    """A result, and what it was before its dims were composed, with the group of each leaf."""
-
-    result: Any
-    flat: Any
-    groups: Sequence[PlacedGroup]
-
-
 class NamedEngine(Engine):
     """One function under one pattern."""
 
@@ -149,7 +130,7 @@ class NamedEngine(Engine):
     @functools.cached_property
     def binder(self) -> PatternBinder:
         """What binds and plans the calls."""
-        return PatternBinder(cast("NamedSpec", self.outline), self.signature, self.ways.looped)
+        return PatternBinder(cast("NamedSpec", self.outline), self.signature)
 
     def ranks(self) -> dict[str, Any]:
         """None: a pattern says more than base ranks do."""
@@ -159,83 +140,9 @@ class NamedEngine(Engine):
         """None: a pattern says more than a signature does."""
         return None
 
-    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the function on every example at once."""
-        return self.run(self.bind(args, kwargs))
-
-    def run(self, call: Call, parts: Parts = WHOLE, state: Any = ()) -> Any:
-        """Run a call that is bound."""
-        return self._run_named(call, call.arrays(), self.ways.looped).result
-
-    def _run_named(self, call: Call, arrays: Sequence[Any], looped: bool) -> "Ran":
-        plan = cast("PatternPlan", call.planned.plan)
-        body = self.body(call)
-        try:
-            keyed = fold_keys(plan, prepared(plan, arrays))
-            try:
-                return self._run_plan(call.planned, body, keyed, looped)
-            except ValueError as error:
-                if not isinstance(error, AutoVmapError) and "out_axes" in str(error):
-                    self._refuse_missing(plan, body, keyed)
-                raise
-        except Exception as error:
-            said = str(error).lower()
-            found = None
-            if "shard" not in said and "mesh" not in said:
-                found = diagnose(error, plan, arrays, tuple)
-            if found is not None:
-                raise found from error
-            remedy = hint(error, functools.partial(self.binder.unranked, call))
-            for line in (note(plan), f"under the pattern {plan.pattern}", remedy):
-                if line is not None:
-                    error.add_note(line)
-            raise
-
-    def _run_plan(self, planned: Planned, body: Body, arrays: Sequence[Any], looped: bool) -> "Ran":
-        plan = cast("PatternPlan", planned.plan)
-        placer = Placer(plan)
-        groups, place = plan.groups, placer
-        if not self.spec.options.stretch_outputs and not plan.trivial:
-            groups, short = shorten(plan, body, arrays, groups, placer)
-            place = Placer(plan, given=cast("Any", short)(None))
-        if looped:
-            self._refuse_missing(plan, body, arrays)
-            fronts = [Group(0, group.axes) for group in groups]
-            result = run_loop(plan, body, arrays, tuple(dict.fromkeys(fronts)), place.in_front)
-        elif self.spec.options.stretch_outputs:
-            if planned.nest is None:
-                planned.nest = make_nest(plan, groups)
-            result = run(plan, planned.nest, body, arrays, groups, place)
-        else:
-            result = run(plan, make_nest(plan, groups), body, arrays, groups, place)
-        at = place(result) if plan.trivial else place.found
-        return Ran(composed(plan, result, at, looped), result, at)
-
-    def _refuse_missing(self, plan: PatternPlan, body: Body, arrays: Sequence[Any]) -> None:
-        """Refuse a result that lacks an axis it depends on: JAX would name neither.
-
-        Looked into after a failure, and before a loop, which would not notice.
-        """
-        if any(not group.has(layer) for group in plan.outputs for layer in plan.layers):
-            outputs = dependencies(plan, body, arrays, plan.groups, Placer(plan))
-            found = refuse_missing(plan, outputs)
-            if found is not None:
-                raise found
-
-    def plan_with_outputs(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
-    ) -> Plan:
-        """The plan with the result's shapes, for which the function is traced, but not run."""
-        call = self.bind(args, kwargs, run=False)
-        ran: list[Ran] = []
-
-        def traced(call: Call, arrays: Sequence[Any]) -> Any:
-            ran.append(self._run_named(call, arrays, looped=False))
-            return ran[-1].flat, ran[-1].result
-
-        flat, result = result_shapes(traced, call)
-        shown = calling(self.spec, call, self.steps(call, args, kwargs) + more, type(flat) is tuple)
-        return Plan.of(call.planned.plan, shown, placed_outputs(flat, result, ran[-1].groups))
+    def grouping_of(self, plan: PlanData) -> Grouping:
+        """Where a plan's outputs go: into the parts of the pattern."""
+        return PatternGrouping(plan, self.pattern)
 
     def with_extent(self, key: Hashable, **changes: Any) -> Variant:
         """Refused: the pattern says all axes, and how they lie to each other."""

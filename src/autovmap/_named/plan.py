@@ -1,60 +1,23 @@
 """The plan of a call under a pattern: where each axis lies in each array, layer by layer."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TypeAlias
 
 from autovmap._named.counts import Given
-from autovmap._named.notation import (
-    NO_PATTERN,
-    Axis,
-    Composed,
-    Node,
-    Nodes,
-    Pattern,
-    Repeat,
-    axes_of,
-    pointed,
-)
-from autovmap._named.parts import Item, PlacedGroup, PlacedLeaf, Prepare
+from autovmap._named.notation import Axis, Composed, Node, Nodes, Pattern, Repeat, axes_of, pointed
 from autovmap._named.rules import Sizes
 from autovmap._named.sizes import Solved, solve
 from autovmap._plan.core import CoreSizes
-from autovmap._plan.keys import Fold, is_like_raw_key, raw_key_error
-from autovmap._plan.layers import Layer
-from autovmap._plan.leaf import Dim, Leaf, Shape, describe
-from autovmap._plan.outputs import Group
+from autovmap._plan.keys import Lacks, folded, is_like_raw_key, raw_key_error
+from autovmap._plan.layers import layers
+from autovmap._plan.leaf import Dim, Leaf, describe
+from autovmap._plan.outputs import Group, Item
 from autovmap._plan.plan import PlanData
+from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose, leaf_steps
 from autovmap._spec.options import Options, Randomness
 from autovmap._spec.ranks import CoreDim
 from autovmap.errors import BatchShapeError
-
-
-@dataclass(frozen=True)
-class PatternPlan(PlanData):
-    """The plan of a call under a pattern."""
-
-    pattern: Pattern = NO_PATTERN
-    prepares: tuple[Prepare, ...] = ()
-    """A row a leaf."""
-    outputs: tuple[PlacedGroup, ...] = ()
-    """For each result of the pattern."""
-
-    @cached_property
-    def mapped_leaves(self) -> tuple[Leaf, ...]:
-        """The leaves as they are mapped, once keys are folded."""
-        rows: list[Leaf] = list(self.leaves)
-        for fold in self.folds:
-            leaf = rows[fold.row]
-            rows[fold.row] = replace(leaf, prepared=self.batch_shape + leaf.core)
-        return tuple(rows)
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """The different ones of the outputs' groups."""
-        return tuple(dict.fromkeys(self.outputs))
-
 
 Key: TypeAlias = Hashable
 """A batch axis: its name, or where a number stands."""
@@ -66,56 +29,46 @@ def make_pattern_plan(
     sizes: Sizes,
     given: Sequence[Given],
     options: Options,
-    in_front: bool = False,
-) -> PatternPlan:
-    """Plan a call under a pattern from its leaves' shapes.
-
-    `in_front` puts every array's batch dims first, in order: what a loop over examples takes.
-    """
+) -> PlanData:
+    """Plan a call under a pattern from its leaves' shapes."""
     solved = solve(pattern, given, sizes, function)
     order = _batch_axes(solved)
+    batch = tuple(order.values())
     axis_of = {key: i - len(order) for i, key in enumerate(order)}
-    rows: list[PlacedLeaf] = []
-    prepares: list[Prepare] = []
-    folds: list[Fold] = []
-    for row, (given_row, nodes) in enumerate(zip(given, solved.inputs, strict=True)):
-        leaf, prepare = _placed(given_row.leaf, nodes, solved.sizes, axis_of)
-        folding = leaf.key and options.randomness in ("different", "error")
-        if folding:
-            missing = tuple((a, order[k]) for k, a in axis_of.items() if a not in leaf.axes)
-            folds += [Fold(row, missing)] if missing else []
-        if folding or in_front:
-            leaf, prepare = _in_front(leaf, prepare, len(order))
-        _refuse_raw_key(leaf, tuple(axis_of.values()), options.randomness, function)
-        rows.append(leaf)
-        prepares.append(prepare)
-    if folds and options.randomness == "error":
-        raise _one_key(pattern, given[folds[0].row], function)
-    mapped = [_with_index(leaf, row, folds, tuple(order.values())) for row, leaf in enumerate(rows)]
-    layers = _layers(mapped, order, axis_of, options.spmd_axis_name)
-    return PatternPlan(
+    leaves: list[Leaf] = []
+    first: list[Steps] = []
+    lacks: dict[int, Lacks] = {}
+    for row, (one, nodes) in enumerate(zip(given, solved.inputs, strict=True)):
+        leaf, steps = _placed(one.leaf, nodes, solved.sizes, axis_of)
+        missing = tuple((a, order[k]) for k, a in axis_of.items() if a not in leaf.axes)
+        _refuse_raw_key(leaf, missing, options.randomness, function)
+        if leaf.key and options.randomness in ("different", "error") and missing:
+            lacks[row] = missing
+            leaf, steps = _in_front(leaf, steps)
+        leaves.append(leaf)
+        first.append(steps)
+    if lacks and options.randomness == "error":
+        raise _one_key(pattern, given[next(iter(lacks))], function)
+    rows = [folded(leaf, batch) if row in lacks else leaf for row, leaf in enumerate(leaves)]
+    names = [key if isinstance(key, str) else None for key in order]
+    return PlanData(
         function=function,
-        batch_shape=tuple(order.values()),
-        leaves=tuple(rows),
-        layers=layers,
-        folds=tuple(folds),
-        squeezes=tuple(_unmapped_dims(leaf) for leaf in mapped),
-        mapped=tuple(
-            i for i in range(len(rows)) if any(layer.in_axes[i] is not None for layer in layers)
+        batch_shape=batch,
+        leaves=tuple(leaves),
+        layers=layers(rows, batch, names, options.spmd_axis_name),
+        before=tuple(
+            (*steps, *leaf_steps(leaf, lacks.get(row, ())))
+            for row, (leaf, steps) in enumerate(zip(leaves, first, strict=True))
         ),
         core=CoreSizes(tuple(solved.sizes.items())),
-        pattern=pattern,
-        prepares=tuple(prepares),
-        outputs=tuple(_group(nodes, i, axis_of) for i, nodes in enumerate(solved.outputs)),
+        pattern=str(pattern),
+        parts=tuple(_group(nodes, i, axis_of) for i, nodes in enumerate(solved.outputs)),
     )
 
 
-def _refuse_raw_key(
-    leaf: PlacedLeaf, axes: Sequence[int], randomness: Randomness | None, function: str
-) -> None:
+def _refuse_raw_key(leaf: Leaf, lacks: Lacks, randomness: Randomness | None, function: str) -> None:
     """Refuse a raw key that serves several examples: a pattern sees numbers in it."""
-    shared = any(axis not in leaf.axes for axis in axes)
-    if randomness in ("different", "error") and shared and is_like_raw_key(leaf):
+    if randomness in ("different", "error") and lacks and is_like_raw_key(leaf):
         key = "pass a typed one (jax.random.key, jax.random.wrap_key_data), without brackets"
         raise raw_key_error(leaf, randomness, function, key)
 
@@ -140,8 +93,8 @@ def _batch_axes(solved: Solved) -> dict[Key, Dim]:
 
 def _placed(
     leaf: Leaf, nodes: Nodes, sizes: Mapping[str, Dim], axis_of: Mapping[Key, int]
-) -> tuple[PlacedLeaf, Prepare]:
-    """Where each axis lies in an array, and what makes it so.
+) -> tuple[Leaf, Steps]:
+    """Where each axis lies in an array, and the steps that make it so.
 
     Batch dims of size 1 without a name are dropped.
     """
@@ -160,25 +113,21 @@ def _placed(
     reshape = tuple(dim for _, dim in kept)
     axes = [None if axis.core else axis_of[axis.name] for axis, _ in kept]
     left = list(reshape)
-    diagonals: list[tuple[int, int]] = []
+    steps: list[Step] = [] if reshape == leaf.shape else [Reshape(reshape)]
     while (pair := _twice(axes)) is not None:
-        diagonals.append(pair)
         axis, dim = axes[pair[0]], left[pair[0]]
+        steps.append(Diagonal(*pair, dim))
         axes = [a for i, a in enumerate(axes) if i not in pair] + [axis]
         left = [d for i, d in enumerate(left) if i not in pair] + [dim]
     core = tuple(CoreDim(a.name, a.size, at=a.span.at) for a, _ in kept if a.core)
-    placed = PlacedLeaf(
-        leaf.path,
-        leaf.shape,
-        leaf.dtype,
+    placed = replace(
+        leaf,
         rank=len(core),
         key=leaf.key and not core,
         dims=core,
-        axes=tuple(axes),
-        prepared=tuple(left),
+        placed=tuple(zip(axes, left, strict=True)),
     )
-    whole = None if reshape == leaf.shape else reshape
-    return placed, Prepare(whole, tuple(diagonals))
+    return placed, tuple(steps)
 
 
 def _twice(axes: Sequence[int | None]) -> tuple[int, int] | None:
@@ -189,24 +138,14 @@ def _twice(axes: Sequence[int | None]) -> tuple[int, int] | None:
     return None
 
 
-def _in_front(leaf: PlacedLeaf, prepare: Prepare, count: int) -> tuple[PlacedLeaf, Prepare]:
-    """The same leaf with all batch dims in front, 1 along the axes that it has not."""
+def _in_front(leaf: Leaf, steps: Steps) -> tuple[Leaf, Steps]:
+    """A key with its batch dims in front and in order, as an index is folded into it."""
     core = [dim for dim, axis in enumerate(leaf.axes) if axis is None]
     batch = sorted((axis, dim) for dim, axis in enumerate(leaf.axes) if axis is not None)
     order = (*(dim for _, dim in batch), *core)
-    expand = tuple(i for i in range(count) if i - count not in leaf.axes)
-    shape = tuple(1 if i in expand else leaf.size(i - count) for i in range(count)) + leaf.core
-    axes = (*range(-count, 0), *[None] * len(core))
-    front = replace(leaf, axes=axes, prepared=shape, added=tuple(i - count for i in expand))
-    moved = None if order == tuple(range(len(order))) else order
-    return front, replace(prepare, order=moved, expand=expand)
-
-
-def _with_index(leaf: PlacedLeaf, row: int, folds: Sequence[Fold], batch: Shape) -> PlacedLeaf:
-    """A key into which an index is folded, as it is mapped then."""
-    if any(fold.row == row for fold in folds):
-        return replace(leaf, prepared=batch + leaf.core)
-    return leaf
+    placed = tuple((leaf.axes[dim], leaf.sizes[dim]) for dim in order)
+    moved = (Transpose(order),) if order != tuple(range(len(order))) else ()
+    return replace(leaf, placed=placed), (*steps, *moved)
 
 
 def _one_key(pattern: Pattern, given: Given, function: str) -> BatchShapeError:
@@ -220,36 +159,7 @@ def _one_key(pattern: Pattern, given: Given, function: str) -> BatchShapeError:
     )
 
 
-def _unmapped_dims(leaf: PlacedLeaf) -> tuple[int, ...]:
-    """The batch dims of size 1, which are squeezed."""
-    return tuple(
-        dim for dim, axis in enumerate(leaf.axes) if axis is not None and bool(leaf.size(axis) == 1)
-    )
-
-
-def _layers(
-    leaves: Sequence[PlacedLeaf],
-    order: Mapping[Key, Dim],
-    axis_of: Mapping[Key, int],
-    spmd_names: Sequence[Hashable],
-) -> tuple[Layer, ...]:
-    """A layer for each batch axis; the outer ones have taken their dims away."""
-    left = [
-        [axis for dim, axis in enumerate(leaf.axes) if dim not in _unmapped_dims(leaf)]
-        for leaf in leaves
-    ]
-    found: list[Layer] = []
-    for key, size in order.items():
-        axis = axis_of[key]
-        in_axes = tuple(axes.index(axis) if axis in axes else None for axes in left)
-        left = [[other for other in axes if other != axis] for axes in left]
-        name = key if isinstance(key, str) else None
-        spmd_name = spmd_names[axis] if -axis <= len(spmd_names) else None
-        found.append(Layer(size, axis, in_axes, name, spmd_name))
-    return tuple(found)
-
-
-def _group(nodes: Nodes, i: int, axis_of: Mapping[Key, int]) -> PlacedGroup:
+def _group(nodes: Nodes, i: int, axis_of: Mapping[Key, int]) -> Group:
     """A result's dims, flat, and how they are composed."""
     items: list[Item] = []
     composed: list[tuple[int, ...]] = []
@@ -267,7 +177,7 @@ def _group(nodes: Nodes, i: int, axis_of: Mapping[Key, int]) -> PlacedGroup:
             elif axis.size != 1:
                 items.append(axis_of[(i, number)])
         composed.append(tuple(range(first, len(items))))
-    return PlacedGroup(items=tuple(items), composed=tuple(composed))
+    return Group(items=tuple(items), composed=tuple(composed))
 
 
 def _leaves(node: Node) -> list[Axis | Repeat]:

@@ -1,25 +1,18 @@
 """What one PRNG key means to many examples: shared, folded, or refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeAlias
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, account
 from autovmap._spec.options import Randomness
 from autovmap.errors import BatchShapeError, RankError
 
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """A key leaf into which an example's index is folded, once for each of these batch axes.
-
-    `axes` holds the axes that the key lacks, outermost first, each with its size.
-    """
-
-    row: int
-    axes: tuple[tuple[int, Dim], ...]
+Lacks: TypeAlias = tuple[tuple[int, Dim], ...]
+"""Batch axes that a key lacks, outermost first, each with its size."""
 
 
-def lacking(leaf: Leaf, batch: Shape) -> tuple[tuple[int, Dim], ...]:
+def lacking(leaf: Leaf, batch: Shape) -> Lacks:
     """The batch axes along which a leaf has no dim of its own: missing, or 1 where others are not.
 
     >>> lacking(Leaf("key", (3, 1), "key<fry>", 0, key=True), (2, 3, 5))
@@ -39,8 +32,8 @@ def folds(
     randomness: Randomness | None,
     function: str,
     prepended: Shape = (),
-) -> tuple[Fold, ...]:
-    """The folds of a call under "different"; none under "same" or where nothing is said.
+) -> dict[int, Lacks]:
+    """The axes along which an index is folded into each key, by row, under "different".
 
     Raises:
         BatchShapeError: under "error", one key would serve several examples; or nothing is said
@@ -50,15 +43,14 @@ def folds(
     if randomness == "same" or randomness is None:
         if randomness is None:
             refuse_equal_draws(leaves, batch, prepended, function)
-        return ()
+        return {}
     for leaf in leaves:
         if is_like_raw_key(leaf) and lacking(leaf, batch):
             raise raw_key_error(leaf, randomness, function)
     rows = enumerate(leaves)
-    found = [Fold(i, lacking(leaf, batch)) for i, leaf in rows if leaf.key]
-    found = [fold for fold in found if fold.axes]
+    found = {i: axes for i, leaf in rows if leaf.key and (axes := lacking(leaf, batch))}
     if randomness == "error" and found:
-        leaf = leaves[found[0].row]
+        leaf = leaves[next(iter(found))]
         raise BatchShapeError(
             f'{function}(): randomness="error", but one PRNG key would serve several examples of '
             f"the batch\n  {account(leaf)}\n"
@@ -66,7 +58,7 @@ def folds(
             f'randomness="different" folds the example\'s index into it, "same" gives every '
             f"example the same draw"
         )
-    return tuple(found)
+    return found
 
 
 def refuse_equal_draws(
@@ -112,10 +104,6 @@ def raw_key_error(
     )
 
 
-def folded(leaves: Sequence[Leaf], batch: Shape, found: Sequence[Fold]) -> tuple[Leaf, ...]:
-    """The leaves as they are mapped: a folded key has the whole batch shape, before its core."""
-    rows = list(leaves)
-    for fold in found:
-        leaf = rows[fold.row]
-        rows[fold.row] = replace(leaf, shape=batch + leaf.core, position=0, offset=0)
-    return tuple(rows)
+def folded(leaf: Leaf, batch: Shape) -> Leaf:
+    """A key as it is mapped once an index is folded in: it has the whole batch shape in front."""
+    return replace(leaf, shape=batch + leaf.core, position=0, offset=0, placed=None)

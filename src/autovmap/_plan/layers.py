@@ -51,10 +51,27 @@ def layers(
         spmd_name = spmd_names[axis] if -axis <= len(spmd_names) else None
         if size == 1 and name is None and not any(is_mapped(leaf, axis) for leaf in leaves):
             continue
-        # Outer layers have taken the dims to the left away, so the block's next dim is its first.
-        in_axes = tuple(leaf.position if is_mapped(leaf, axis) else None for leaf in leaves)
+        in_axes = tuple(in_axis(leaf, axis) for leaf in leaves)
         found.append(Layer(size, axis, in_axes, name, spmd_name))
     return tuple(found)
+
+
+def in_axis(leaf: Leaf, axis: int) -> int | None:
+    """The dim that the layer of a batch axis maps, None where it does not map the leaf.
+
+    The outer layers have taken their dims away by then, and dims of size 1 are squeezed.
+
+    >>> in_axis(Leaf("x", (7, 5, 3), "f", 1), -1)
+    0
+    >>> in_axis(Leaf("x", (5, 3, 7), "f", 1, placed=((-1, 5), (None, 3), (-2, 7))), -2)
+    2
+    """
+    if not is_mapped(leaf, axis):
+        return None
+    if leaf.placed is None:  # all that lies to the left in the block is of outer layers
+        return leaf.position
+    before = leaf.axes[: leaf.array_dim(axis)]
+    return sum(x is None or (x > axis and is_mapped(leaf, x)) for x in before)
 
 
 def is_mapped(leaf: Leaf, axis: int) -> bool:
@@ -64,8 +81,8 @@ def is_mapped(leaf: Leaf, axis: int) -> bool:
 
 
 def squeezed(leaf: Leaf) -> tuple[int, ...]:
-    """The dims of the array that are squeezed before anything is mapped."""
+    """The batch dims of size 1, which are squeezed before anything is mapped."""
     if leaf.fixed:
         return ()
-    dims = range(leaf.position, leaf.position + leaf.batch_ndim)
-    return tuple(dim for dim in dims if leaf.shape[dim] == 1)
+    dims = enumerate(zip(leaf.axes, leaf.sizes, strict=True))
+    return tuple(dim for dim, (axis, size) in dims if axis is not None and size == 1)

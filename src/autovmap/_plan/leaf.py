@@ -17,7 +17,11 @@ class Leaf:
     """A leaf that can be mapped.
 
     `position` is where its block of batch dims begins, counted in core dims. `offset` is how
-    many batch axes of the call lie to the right of the block.
+    many batch axes of the call lie to the right of the block. Batch dims that are no block are
+    said one by one, by `placed`.
+
+    >>> Leaf("x", (7, 5, 3), "float32", 1).axes
+    (-2, -1, None)
     """
 
     path: str
@@ -31,38 +35,52 @@ class Leaf:
     """What is known of the core dims, if anything is."""
     fixed: bool = False
     """Whether it can't be squeezed (a Ref), and so is mapped along an axis of size 1 too."""
+    placed: tuple[tuple[int | None, Dim], ...] | None = None
+    """For each dim, once the plan's first steps are done: its batch axis (None: core), its size."""
 
     @property
     def batch_ndim(self) -> int:
         """How many batch dims it has."""
-        return len(self.shape) - self.rank
+        return len(self.shape if self.placed is None else self.placed) - self.rank
+
+    @property
+    def axes(self) -> tuple[int | None, ...]:
+        """For each dim the batch axis of the call that it lies along, None for a core dim."""
+        if self.placed is not None:
+            return tuple(axis for axis, _ in self.placed)
+        block = range(-self.batch_ndim - self.offset, -self.offset)
+        return (*(None,) * self.position, *block, *(None,) * (self.rank - self.position))
+
+    @property
+    def sizes(self) -> Shape:
+        """The size of each of these dims."""
+        return self.shape if self.placed is None else tuple(size for _, size in self.placed)
 
     @property
     def batch(self) -> Shape:
         """Its batch shape."""
+        if self.placed is not None:
+            return tuple(size for axis, size in self.placed if axis is not None)
         return self.shape[self.position : self.position + self.batch_ndim]
 
     @property
     def core(self) -> Shape:
         """The shape of one example."""
+        if self.placed is not None:
+            return tuple(size for axis, size in self.placed if axis is None)
         return self.shape[: self.position] + self.shape[self.position + self.batch_ndim :]
 
     def size(self, axis: int) -> Dim | None:
         """Its size along a batch axis of the call (-1 is the last), or None where it has none."""
+        if self.placed is not None:
+            return next((size for own, size in self.placed if own == axis), None)
         index = self.batch_ndim + self.offset + axis
         return self.batch[index] if 0 <= index < self.batch_ndim else None
 
-    @property
-    def own_batch(self) -> Shape:
-        """The batch dims that the array itself has, before anything is done to it."""
-        return self.batch
-
-    def own_size(self, axis: int) -> Dim | None:
-        """The size of the array itself along a batch axis, or None where it has none."""
-        return self.size(axis)
-
     def array_dim(self, axis: int) -> int:
-        """The dim of the array that lies along a batch axis which the leaf has."""
+        """The dim that lies along a batch axis which the leaf has."""
+        if self.placed is not None:
+            return self.axes.index(axis)
         return self.position + self.batch_ndim + self.offset + axis
 
 
@@ -81,7 +99,12 @@ def describe(leaf: Leaf) -> str:
     >>> describe(Leaf("x", (5, 3), "float32", 1))
     'float32[5,3]'
     """
-    return f"{leaf.dtype}[{shape_text(leaf.shape)}]"
+    return array_text(leaf.dtype, leaf.shape)
+
+
+def array_text(dtype: str, shape: Shape) -> str:
+    """A dtype and a shape as JAX writes them together."""
+    return f"{dtype}[{shape_text(shape)}]"
 
 
 def shape_text(shape: Shape) -> str:
@@ -93,7 +116,7 @@ def account(leaf: Leaf) -> str:
     """A leaf in a line: path, dtype and shape, base rank, batch shape."""
     return (
         f"{leaf.path}: {describe(leaf)}, base rank {leaf.rank}, "
-        f"batch shape {tuple_text(leaf.own_batch)}"
+        f"batch shape {tuple_text(leaf.batch)}"
     )
 
 

@@ -7,9 +7,11 @@ from functools import cached_property
 from autovmap._plan.broadcast import batch_shape
 from autovmap._plan.core import NO_SIZES, CoreSizes
 from autovmap._plan.extent import extended
-from autovmap._plan.keys import Fold, folded, folds
-from autovmap._plan.layers import Layer, layers, squeezed
+from autovmap._plan.keys import folded, folds
+from autovmap._plan.layers import Layer, layers
 from autovmap._plan.leaf import Leaf, Shape
+from autovmap._plan.outputs import Group, output_steps
+from autovmap._plan.steps import Fold, Squeeze, Steps, leaf_steps
 from autovmap._plan.strict import promotion, refuse_stretching
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.options import Options
@@ -17,32 +19,56 @@ from autovmap._spec.options import Options
 
 @dataclass(frozen=True)
 class PlanData:
-    """What a call will do, as data: frozen and hashable."""
+    """What a call will do, as data: frozen and hashable.
+
+    First each leaf's `before` is done, then the `layers` map what is left, and at last each output
+    has the steps that `after` says of its group.
+    """
 
     function: str
     batch_shape: Shape
     leaves: tuple[Leaf, ...]
     layers: tuple[Layer, ...]
-    folds: tuple[Fold, ...]
-    """The keys into which an example's index is folded, before anything else."""
-    squeezes: tuple[tuple[int, ...], ...]
-    """A row a leaf: the dims of the array that are squeezed first."""
-    mapped: tuple[int, ...]
-    """Which leaves at least one layer maps; the others are bound by closure."""
+    before: tuple[Steps, ...]
+    """A row a leaf: what is done to it before it is mapped."""
     core: CoreSizes = NO_SIZES
     """The sizes of the named core dims."""
     promotion: str | None = None
     """What to say of this call where rank promotion is not allowed, or None."""
+    pattern: str | None = None
+    """The text that says where each axis lies, where there is one."""
+    parts: tuple[Group, ...] = ()
+    """The group of each part of the result, where it is the plan that knows them."""
 
     @cached_property
-    def mapped_leaves(self) -> tuple[Leaf, ...]:
-        """The leaves as they are mapped, once keys are folded."""
-        return folded(self.leaves, self.batch_shape, self.folds)
+    def mapped(self) -> tuple[int, ...]:
+        """Which leaves at least one layer maps; the others are bound by closure."""
+        rows = range(len(self.leaves))
+        return tuple(i for i in rows if any(x.in_axes[i] is not None for x in self.layers))
 
     @cached_property
-    def squeezed(self) -> tuple[int, ...]:
-        """Which leaves have a dim that is squeezed."""
-        return tuple(i for i, dims in enumerate(self.squeezes) if dims)
+    def changed(self) -> tuple[int, ...]:
+        """Which leaves have steps before the nest."""
+        return tuple(i for i, steps in enumerate(self.before) if steps)
+
+    def after(self, group: Group) -> Steps:
+        """What is done to the outputs of a group behind the nest."""
+        found = self._after.get(group)
+        if found is None:
+            sizes = dict(self.core.sizes)
+            found = output_steps(group, self.layers, self.batch_shape, sizes)
+            self._after[group] = found
+        return found
+
+    @cached_property
+    def _after(self) -> dict[Group, Steps]:
+        """What `after` said: it is asked at every call."""
+        return {}
+
+    @cached_property
+    def behind(self) -> Steps:
+        """What is done to outputs whose batch dims are in front, as most are."""
+        return self.after(Group())
 
     @cached_property
     def unmapped_axes(self) -> tuple[int, ...]:
@@ -51,24 +77,19 @@ class PlanData:
         return tuple(axis for axis in range(-len(self.batch_shape), 0) if axis not in made)
 
     @cached_property
-    def exact(self) -> bool:
-        """Whether the layers make just the batch dims of the result: none too few or too many."""
-        return len(self.layers) == len(self.batch_shape) and not self.unmapped_axes
-
-    @cached_property
-    def named(self) -> bool:
-        """Whether a layer has an axis name."""
-        return any(layer.name is not None for layer in self.layers)
-
-    @cached_property
     def plain(self) -> bool:
-        """Whether the layers are all there is to do: no key is folded, no axis has a name."""
-        return not self.folds and not self.named
+        """Whether there are but layers and squeezes: no key is folded, no axis has a name."""
+        squeezes = all(isinstance(step, Squeeze) for steps in self.before for step in steps)
+        return squeezes and all(layer.name is None for layer in self.layers)
 
     @cached_property
     def trivial(self) -> bool:
         """Whether the function is called as it is."""
         return not self.layers and not self.batch_shape
+
+    def fold(self, row: int) -> Fold | None:
+        """The step by which an example's index is folded into a leaf, if it is such a key."""
+        return next((step for step in self.before[row] if isinstance(step, Fold)), None)
 
 
 def make_plan(
@@ -81,25 +102,20 @@ def make_plan(
     """Plan a call from its leaves' shapes.
 
     >>> plan = make_plan("f", [Leaf("x", (1, 4), "float32", 0)], Options())
-    >>> plan.batch_shape, [layer.axis for layer in plan.layers], plan.unmapped_axes
-    ((1, 4), [-1], (-2,))
+    >>> plan.batch_shape, [layer.axis for layer in plan.layers], plan.before
+    ((1, 4), [-1], ((Squeeze(dims=(0,)),),))
     """
     if options.strict:
         refuse_stretching(leaves, function)
     batch = extended(batch_shape(leaves, function, options.axis_name), extent, function)
-    found = folds(leaves, batch, options.randomness, function, extent.prepended)
-    rows = folded(leaves, batch, found)
-    nest = layers(rows, batch, options.axis_name, options.spmd_axis_name)
+    lacks = folds(leaves, batch, options.randomness, function, extent.prepended)
+    rows = [folded(leaf, batch) if i in lacks else leaf for i, leaf in enumerate(leaves)]
     return PlanData(
         function=function,
         batch_shape=batch,
         leaves=tuple(leaves),
-        layers=nest,
-        folds=found,
-        squeezes=tuple(squeezed(leaf) for leaf in rows),
-        mapped=tuple(
-            i for i in range(len(rows)) if any(layer.in_axes[i] is not None for layer in nest)
-        ),
+        layers=layers(rows, batch, options.axis_name, options.spmd_axis_name),
+        before=tuple(leaf_steps(leaf, lacks.get(i, ())) for i, leaf in enumerate(leaves)),
         core=core,
         promotion=promotion(leaves, function),
     )

@@ -1,7 +1,7 @@
 """Which axis names the decorated calls around have bound: one bound twice would hide the other."""
 
 import contextlib
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Sequence
 from contextvars import ContextVar
 
 from autovmap._plan.plan import PlanData
@@ -11,9 +11,9 @@ _bound: ContextVar[tuple[tuple[Hashable, str], ...]] = ContextVar("bound", defau
 
 
 @contextlib.contextmanager
-def _named(plan: PlanData) -> Generator[None]:
+def _named(plan: PlanData, names: Sequence[Hashable]) -> Generator[None]:
     outer = _bound.get()
-    own = tuple((layer.name, plan.function) for layer in plan.layers if layer.name is not None)
+    own = tuple((name, plan.function) for name in names)
     for name, _ in own:
         for other, function in outer:
             if name == other:
@@ -32,10 +32,12 @@ def _named(plan: PlanData) -> Generator[None]:
 _nothing = contextlib.nullcontext()
 
 
-def naming(plan: PlanData) -> contextlib.AbstractContextManager[None]:
-    """Bind the plan's axis names around a call.
+def naming(plan: PlanData, names: Sequence[Hashable]) -> contextlib.AbstractContextManager[None]:
+    """Bind axis names around a call: those that were declared for collectives.
+
+    The names of a pattern are not: two patterns may well both speak of `b`.
 
     Raises:
         SpecError: a decorated call around this one has bound a name already.
     """
-    return _named(plan) if plan.named else _nothing
+    return _named(plan, names) if names else _nothing

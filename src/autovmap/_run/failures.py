@@ -13,6 +13,7 @@ from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import is_mapped
 from autovmap._plan.leaf import Leaf, account, root
 from autovmap._plan.plan import PlanData
+from autovmap._plan.steps import Fold, Squeeze
 from autovmap.errors import AutoVmapError, BatchShapeError
 
 Others: TypeAlias = Callable[[], Iterable[tuple[str, Any]]]
@@ -43,7 +44,11 @@ def diagnose(
                     f"pass a copy, or do not donate it"
                 )
     if "shard" in said or "mesh" in said:
-        rows = [(leaf, _spec(x, len(leaf.shape))) for leaf, x in zip(plan.leaves, arrays)]  # noqa: B905
+        rows = [
+            (leaf, _spec(x, len(leaf.shape)))
+            for leaf, x, steps in zip(plan.leaves, arrays, plan.before, strict=False)
+            if all(isinstance(step, (Squeeze, Fold)) for step in steps)  # its dims are the array's
+        ]
         return _sharding_conflict(plan, rows) or _sharded_unmapped(plan, rows, others)
     return None
 
@@ -131,9 +136,8 @@ def _sharded_unmapped(plan: PlanData, rows: Rows, others: Others) -> AutoVmapErr
         (Leaf(path, x.shape, str(x.dtype), x.ndim), _spec(x, x.ndim)) for path, x in others()
     ]
     for leaf, spec in (*rows, *unranked):
-        batch = range(leaf.position, leaf.position + leaf.batch_ndim)
         for dim, entry in enumerate(spec):
-            if entry in taken and dim not in batch:
+            if entry in taken and leaf.axes[dim] is None:
                 return BatchShapeError(
                     f"{plan.function}(): dim {dim} of {leaf.path}, which is not mapped, is sharded "
                     f"over mesh axis {entry!r}, on which a batch axis of this call lies too\n"

@@ -17,8 +17,10 @@ from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import facts, to_jax
 from autovmap._cache import BoundedCache
 from autovmap._plan.plan import PlanData
-from autovmap._run.nest import Direct, Nest, make_direct_nest, squeeze
-from autovmap._run.result import FRONT, Result
+from autovmap._run.grouping import FRONT
+from autovmap._run.nest import Direct, Nest, make_direct_nest
+from autovmap._run.result import Result
+from autovmap._run.steps import prepared
 
 ARRAY, NUMPY, CONVERTIBLE = Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE
 BARE = (NUMPY, Kind.INT, Kind.NUMBER)
@@ -81,18 +83,18 @@ class Shortcut:
         if nest is None:
             nest = known.nest = make_direct_nest(plan, style.places)
         given: Any = args
-        if known.converts or plan.squeezed:
-            leaves = list(squeeze(plan, [to_jax(leaf) for leaf in leaves]))
+        if known.converts or plan.changed:
+            leaves = list(prepared(plan, [to_jax(leaf) for leaf in leaves]))
             given = list(args)
             for place, leaf in zip(style.places, leaves, strict=True):
                 given[place] = leaf
-        direct = Direct(self._function, given, kwargs, Result(plan.function, FRONT, None))
+        direct = Direct(self._function, given, kwargs, Result(plan.function, FRONT))
         return nest, direct, [leaves[i] for i in plan.mapped], plan
 
     def keep(self, call: Call) -> None:
         """Keep the plan of a call, if no ranked argument is a tree and the plan is but layers."""
         style, plan = call.style, call.planned.plan
-        if not style.plain or not plan.plain or plan.trivial:
+        if not style.plain or not plan.plain or plan.trivial or plan.parts:
             return
         key: list[Any] = [style]
         values = [call.args[place] for place in style.places]

@@ -1,36 +1,17 @@
-"""Folding an example's index into a PRNG key, as a plan's folds say."""
+"""Arrays of keys as their data: JAX gathers, updates and pads no keys, but their numbers."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from autovmap._named.parts import PlacedLeaf
-from autovmap._plan.keys import Fold
-from autovmap._plan.leaf import Leaf
-from autovmap._plan.plan import PlanData, make_plan
-from autovmap._run.nest import make_nest, run
-from autovmap._spec.options import Options
+from autovmap._bind.kinds import is_key
 
 
-def fold_keys(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:
-    """The arrays, with a key for every example in place of each key that serves several."""
-    if not plan.folds:
-        return arrays
-    folded = list(arrays)
-    for fold in plan.folds:
-        folded[fold.row] = _fold(plan.leaves[fold.row], arrays[fold.row], fold)
-    return folded
+def as_data(array: Any) -> Any:
+    """An array as it is, or the data of an array of keys, whose last dim is a key's own."""
+    return jax.random.key_data(array) if is_key(array) else array
 
 
-def _fold(leaf: Leaf, key: Any, fold: Fold) -> Any:
-    """`jax.random.fold_in(key, i)` along one axis after the other, outermost first."""
-    leaf = leaf.plain() if isinstance(leaf, PlacedLeaf) else leaf
-    for axis, size in fold.axes:
-        index = jnp.arange(size, dtype=jnp.uint32).reshape((-1, *(1,) * (-axis - 1)))
-        data = Leaf("data", index.shape, "uint32", 0)
-        plan = make_plan("fold_in", [leaf, data], Options())
-        key = run(plan, make_nest(plan), lambda rows: jax.random.fold_in(*rows), [key, index])
-        leaf = Leaf(leaf.path, key.shape, leaf.dtype, leaf.rank, key=True)
-    return key
+def as_key(data: Any, like: Any) -> Any:
+    """Data as keys, if that is what it is the data of."""
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like)) if is_key(like) else data

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
-from jax import lax
 
-from autovmap._plan.outputs import layer_out_axis
+from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
+from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent
-from autovmap._run.result import FRONT, Groups, Place, Result, refuse_lazy
+from autovmap._run.result import Result, finished, refuse_lazy
 
 Body: TypeAlias = Callable[[Sequence[Any]], Any]
 """The user's function, of one example's leaves."""
@@ -44,7 +44,7 @@ Nest: TypeAlias = Callable[..., Any]
 that some layer maps."""
 
 
-def make_nest(plan: PlanData, groups: Groups = FRONT) -> Nest:
+def make_nest(plan: PlanData, groups: Sequence[Group] = FRONT.groups) -> Nest:
     """The plan's layers of vmap; the first layer is the outermost.
 
     vmap gets flat lists, never the user's nodes: their constructors may validate. What is not
@@ -59,7 +59,7 @@ def make_nest(plan: PlanData, groups: Groups = FRONT) -> Nest:
             leaves[i] = value
         return running.result.split(running.body(leaves))
 
-    return _layers(example, plan, groups)
+    return _layers(example, plan, groups, lambda axes: axes)
 
 
 def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
@@ -76,11 +76,19 @@ def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
             args[i] = value
         return direct.result.split_front(direct.function(*args, **direct.kwargs))
 
-    return _layers(example, plan, FRONT)
+    return _layers(example, plan, FRONT.groups, lambda axes: axes[0])
 
 
-def _layers(nest: Nest, plan: PlanData, groups: Groups) -> Nest:
-    """The layers of a plan around the function of one example."""
+def _layers(
+    nest: Nest,
+    plan: PlanData,
+    groups: Sequence[Group],
+    prefix: Callable[[tuple[int | None, ...]], Any],
+) -> Nest:
+    """The layers of a plan around the function of one example.
+
+    `prefix` makes vmap's `out_axes` of one axis for each group.
+    """
     # JAX asks for the signature at every call, and Python makes it anew for whom has none kept.
     vars(nest)["__signature__"] = inspect.signature(nest)
     for i, layer in reversed(list(enumerate(plan.layers))):
@@ -91,11 +99,10 @@ def _layers(nest: Nest, plan: PlanData, groups: Groups) -> Nest:
             named["axis_name"] = layer.name
         if layer.spmd_name is not None:
             named["spmd_axis_name"] = layer.spmd_name
-        out_axes = tuple(layer_out_axis(group, plan.layers, i) for group in groups)
         nest = jax.vmap(
             nest,
             in_axes=(None, *(layer.in_axes[row] for row in plan.mapped)),
-            out_axes=out_axes[0] if len(groups) == 1 else out_axes,
+            out_axes=prefix(tuple(layer_out_axis(group, plan.layers, i) for group in groups)),
             **named,
         )
     return nest
@@ -105,9 +112,8 @@ def run(
     plan: PlanData,
     nest: Nest,
     body: Body,
-    arrays: Sequence[Any],
-    groups: Groups = FRONT,
-    place: Place | None = None,
+    leaves: Sequence[Any],
+    grouping: Grouping = FRONT,
 ) -> Any:
     """Run a plan: call `body` for every example at once.
 
@@ -115,32 +121,20 @@ def run(
         plan: what to do.
         nest: its layers, by `make_nest`.
         body: the function of one example's leaves, in the plan's order.
-        arrays: the leaves.
-        groups: the different groups that outputs fall into.
-        place: which of them each leaf of a result has; the first where this is None.
+        leaves: the leaves, after the steps before the nest.
+        grouping: into which groups outputs fall.
 
     Returns:
         The result, of the structure that `body` returns.
     """
     if plan.trivial:
-        result = body(arrays)
+        result = body(leaves)
         refuse_lazy(result, [result], plan.function)
         refuse_lazy(result, jax.tree.leaves(result), plan.function)
-        return result
-    leaves = squeeze(plan, arrays)
-    caught = Result(plan.function, groups, place)
+        return finished(result, plan, grouping) if plan.parts else result
+    caught = Result(plan.function, grouping)
     out = nest(Running(body, leaves, caught), *[leaves[i] for i in plan.mapped])
     result = caught.join(out, plan)
     if not plan.layers:
         refuse_dependent(body, leaves, result, plan.function)
     return result
-
-
-def squeeze(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:
-    """The arrays without the batch dims of size 1, along which they are not mapped."""
-    if not plan.squeezed:
-        return arrays
-    leaves = list(arrays)
-    for i in plan.squeezed:
-        leaves[i] = lax.squeeze(arrays[i], plan.squeezes[i])
-    return leaves

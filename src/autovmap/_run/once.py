@@ -7,9 +7,10 @@ from typing import Any
 import jax
 
 from autovmap._plan.plan import PlanData
+from autovmap._run.grouping import FRONT
 from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.reach import Axes, reached
-from autovmap._run.result import FRONT, Result, refuse_lazy
+from autovmap._run.result import Result, refuse_lazy
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +46,7 @@ def trace_once(
     Args:
         plan: the plan.
         body: the function of one example's leaves.
-        leaves: the leaves, sizes of 1 squeezed.
+        leaves: the leaves, as the layers map them.
         look: what is asked of the result while it is there; kept as `Once.seen`.
     """
     found: list[Once] = []
@@ -81,7 +82,7 @@ def trace_once(
 
     nest = make_nest(plan)
     jax.eval_shape(
-        lambda mapped: nest(Running(probe, leaves, Result(plan.function, FRONT, None)), *mapped),
+        lambda mapped: nest(Running(probe, leaves, Result(plan.function, FRONT)), *mapped),
         [leaves[row] for row in plan.mapped],
     )
     return found[-1]

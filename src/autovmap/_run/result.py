@@ -1,33 +1,25 @@
 """A function's result around vmap: arrays go through it, everything else beside it."""
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import dims_text
-from autovmap._plan.outputs import Group, block_start, dropped, restored
 from autovmap._plan.plan import PlanData
+from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_hidden
+from autovmap._run.steps import done
 from autovmap.errors import RankError, SpecError
 
 LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
-
-Place: TypeAlias = Callable[[Any], Sequence[Group]]
-"""The group of each leaf of a result."""
-
-
-Groups: TypeAlias = tuple[Group, ...]
-"""The different groups of a function's outputs: vmap takes one `out_axes` for each."""
-FRONT: Groups = (Group(),)
 
 
 def refuse_lazy(result: Any, leaves: Sequence[Any], function: str) -> None:
@@ -46,8 +38,7 @@ class Result:
     """The structure of one example's result, caught while vmap traces the function."""
 
     function: str
-    groups: Groups
-    place: Place | None
+    grouping: Grouping
     treedef: Any = None
     others: tuple[tuple[int, Any], ...] = ()
     """The leaves that are no arrays, by their place."""
@@ -56,15 +47,15 @@ class Result:
     members: tuple[list[int], ...] | None = None
     """For each group, the places of its leaves; None where all leaves are in the one group."""
 
-    def split(self, result: Any) -> list[Any] | tuple[list[Any], ...]:
+    def split(self, result: Any) -> tuple[list[Any], ...]:
         """The array leaves to go through vmap, in one list a group; the rest is kept here."""
         refuse_lazy(result, [result], self.function)
         leaves, self.treedef = jax.tree.flatten(result)
         others = [] if all(map(is_array, leaves)) else leaves
         refuse_lazy(result, others, self.function)
         refuse_hidden(result, others, self.treedef, self.function)
-        if self.groups is FRONT and not others:
-            return leaves
+        if self.grouping is FRONT and not others:
+            return (leaves,)
         self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not is_array(leaf))
         for i, leaf in self.others:
             if isinstance(leaf, np.ndarray):
@@ -76,12 +67,12 @@ class Result:
                 )
         outside = {i for i, _ in self.others}
         places = [i for i in range(len(leaves)) if i not in outside]
-        at = self.place(result) if self.place else [self.groups[0]] * len(leaves)
+        at = self.grouping.of(result)
         for i in places:
             self._check(result, i, at[i].position)
-        self.members = tuple([i for i in places if at[i] == group] for group in self.groups)
-        grouped = tuple([leaves[i] for i in members] for members in self.members)
-        return grouped[0] if len(grouped) == 1 else grouped
+        groups = self.grouping.groups
+        self.members = tuple([i for i in places if at[i] == group] for group in groups)
+        return tuple([leaves[i] for i in members] for members in self.members)
 
     def split_front(self, result: Any) -> Any:
         """As `split` for one group in front; a lone array, as most results are, is not wrapped."""
@@ -105,43 +96,31 @@ class Result:
     def join(self, batched: Any, plan: PlanData) -> Any:
         """The result, from what came out of the nest and what was kept."""
         if self.alone:
-            return batched if plan.exact else finish(batched, plan, FRONT[0])
-        if not plan.exact or any(group.axes is not None for group in self.groups):
-            grouped = (batched,) if len(self.groups) == 1 else batched
-            finished = tuple(
-                [finish(array, plan, group) for array in arrays]
-                for group, arrays in zip(self.groups, grouped, strict=True)
-            )
-            batched = finished[0] if len(self.groups) == 1 else finished
+            return done(batched, plan.behind) if plan.behind else batched
+        steps = [plan.after(group) for group in self.grouping.groups]
+        if any(steps):
+            pairs = zip(batched, steps, strict=True)
+            batched = tuple([done(array, after) for array in arrays] for arrays, after in pairs)
         return self.joined(batched)
 
-    def joined(self, batched: Any) -> Any:
+    def joined(self, batched: Sequence[list[Any]]) -> Any:
         """The result, from finished arrays and what was kept."""
         if self.members is None:
-            return jax.tree.unflatten(self.treedef, batched)
+            return jax.tree.unflatten(self.treedef, batched[0])
         leaves: list[Any] = [None] * self.treedef.num_leaves
         for i, leaf in self.others:
             leaves[i] = leaf
-        grouped = (batched,) if len(self.groups) == 1 else batched
-        for members, arrays in zip(self.members, grouped, strict=True):
+        for members, arrays in zip(self.members, batched, strict=True):
             for i, array in zip(members, arrays, strict=True):
                 leaves[i] = array
         return jax.tree.unflatten(self.treedef, leaves)
 
 
-def finish(array: Any, plan: PlanData, group: Group) -> Any:
-    """Take away the batch dims that the call lacks, and give those that no layer makes."""
-    if group.position is None:
-        return array
-    block = len(plan.batch_shape)
-    drops = dropped(group, plan.layers, block)
-    if drops:
-        made = sum(group.has(layer) for layer in plan.layers)
-        start = block_start(group.position, jnp.ndim(array), made)
-        array = lax.squeeze(array, range(start, start + drops))
-    restores = restored(group, plan.layers, block)
-    if restores:
-        array = jnp.asarray(array)
-        start = block_start(group.position, array.ndim + len(restores), block)
-        array = lax.expand_dims(array, [start + dim for dim in restores])
-    return array
+def finished(result: Any, plan: PlanData, grouping: Grouping) -> Any:
+    """The result of a function that was called as it is, after the steps behind the nest."""
+    leaves, treedef = jax.tree.flatten(result)
+    found = [
+        done(leaf, plan.after(group)) if is_array(leaf) else leaf
+        for leaf, group in zip(leaves, grouping.of(result), strict=True)
+    ]
+    return jax.tree.unflatten(treedef, found)

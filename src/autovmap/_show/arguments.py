@@ -4,13 +4,13 @@ import keyword
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from autovmap._named.parts import Prepare
-from autovmap._named.text import prepared_text
-from autovmap._plan.keys import Fold
 from autovmap._plan.layers import Layer
 from autovmap._plan.plan import PlanData
+from autovmap._plan.steps import Reshape
 from autovmap._show.calling import Calling, Passed
-from autovmap._show.nest_text import Entry, fold_lines
+from autovmap._show.nest_text import Entry
+from autovmap._show.step_text import step_lines
+from autovmap.errors import SpecError
 
 
 class Names:
@@ -64,26 +64,13 @@ class Arguments:
         return [passed.how for passed in self.calling.passed].index("star")
 
     def changed(self, row: int | None) -> bool:
-        """Whether a row is converted, folded or squeezed before it is mapped."""
-        if row is None:
-            return False
-        moved = not self.calling.prepare(row).idle
-        squeezed = self.plan.squeezes[row] or self.folds(row) is not None
-        return bool(moved or squeezed or self.converted(row))
+        """Whether a row is converted, or has steps before it is mapped."""
+        return row is not None and (bool(self.plan.before[row]) or self.converted(row))
 
     def converted(self, row: int) -> bool:
         """Whether a row is to be made a JAX array: vmap hands on NumPy's as they are."""
-        squeezed = self.plan.squeezes[row] or self.folds(row) or self._prepares(row)
-        return row in self.calling.foreign or (row in self.calling.numpy and not squeezed)
-
-    def _prepares(self, row: int) -> bool:
-        """Whether a row is taken apart or transposed first, as a pattern may ask for."""
-        prepare = self.calling.prepare(row)
-        return not prepare.idle and prepare != Prepare(expand=prepare.expand)
-
-    def folds(self, row: int) -> Fold | None:
-        """The fold of a row, if it is a key that serves several examples."""
-        return next((fold for fold in self.plan.folds if fold.row == row), None)
+        numpy = row in self.calling.numpy and not self.plan.before[row]  # each step makes it one
+        return numpy or row in self.calling.foreign
 
     def _is_direct(self, passed: Passed) -> bool:
         if passed.bare:
@@ -140,40 +127,21 @@ class Arguments:
         return by_position and tuple(self.direct) == self.calling.passed
 
     def prepared(self, leaves: str) -> list[str]:
-        """Lines that convert, fold and squeeze what is not mapped as it comes."""
+        """Lines that convert what is not mapped as it comes, and do its steps."""
         places = dict[int, str]()
         for number, row in enumerate(row for passed in self.flat for row in passed.rows):
             if row is not None:
                 places[row] = f"{leaves}[{number}]"
         places |= {p.rows[0]: p.path for p in self.direct if p.bare and p.rows[0] is not None}
-        rows = sorted(row for row in places if self.changed(row))
         lines: list[str] = []
-        for row in rows:
-            if self._prepares(row):
-                lines += self._taken_apart(row, places[row])
-        for row in rows:
-            lines += self._prepared(row, places[row])
+        for row in sorted(row for row in places if self.changed(row)):
+            place, steps = places[row], self.plan.before[row]
+            given = f"jax.numpy.asarray({place})" if self.converted(row) else place
+            refuse_symbols(self.plan, row)
+            fold = self.names.fresh("fold") if self.plan.fold(row) else ""
+            lines += step_lines(place, steps, given, fold)
         stars = [p for p in self.direct if p.how == "star" and any(map(self.changed, p.rows))]
         return [*(f"{p.name} = list({p.name})" for p in stars[:1]), *lines]
-
-    def _taken_apart(self, row: int, place: str) -> list[str]:
-        prepare, leaf = self.calling.prepare(row), self.plan.leaves[row]
-        texts = prepared_text(place, prepare, leaf, self.plan.function)
-        if row in self.calling.foreign:
-            texts = [f"jax.numpy.asarray({place})", *texts]
-        return [f"{place} = {text}" for text in texts]
-
-    def _prepared(self, row: int, place: str) -> list[str]:
-        value, lines = place, list[str]()
-        if self.converted(row) and not self._prepares(row):
-            value = f"jax.numpy.asarray({value})"
-        fold = self.folds(row)
-        if fold is not None:
-            leaf, missing = self.plan.leaves[row], self.calling.prepare(row).expand
-            lines = fold_lines(leaf, fold, place, self.names.fresh("fold"), missing)
-        elif self.plan.squeezes[row]:
-            value = f"jax.lax.squeeze({value}, {self.plan.squeezes[row]})"
-        return lines if value == place else [*lines, f"{place} = {value}"]
 
     def called(self, f: str, values: dict[str, str]) -> str:
         """The call of `f`; `values` has an expression for each path that is not as it came."""
@@ -188,6 +156,19 @@ class Arguments:
 
     def _untouched(self, several: Sequence[Passed], values: dict[str, str]) -> bool:
         return not any(passed.path in values for passed in several)
+
+
+def refuse_symbols(plan: PlanData, row: int) -> None:
+    """Refuse an array that is taken apart into sizes of which several are symbolic."""
+    for step in plan.before[row]:
+        sizes = step.shape if isinstance(step, Reshape) else ()
+        unknown = [size for size in sizes if not isinstance(size, int)]
+        if len(unknown) > 1:
+            raise SpecError(
+                f"{plan.function}: {plan.leaves[row].path} is taken apart into sizes of which "
+                f"several are symbolic ({', '.join(map(str, unknown))}), for which plain code has "
+                f"no expression; give shapes of which at most one is symbolic in each composition"
+            )
 
 
 def _argument(passed: Passed, value: str) -> str:

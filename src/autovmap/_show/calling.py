@@ -6,7 +6,6 @@ A call that runs never makes these: `f.plan` does.
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from autovmap._named.parts import PlacedGroup, Prepare
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
 from autovmap._spec.options import FRONT, Randomness
@@ -43,13 +42,14 @@ class Bystander:
     dtype: str
 
 
+NOWHERE = Group(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A leaf of the result: `position` says where its batch dims go; None: it has none.
+    """A leaf of the result: `group` says where its batch dims go, `core` is one example's shape.
 
-    `axes` are the batch axes along which it has a dim of its own (all, unless `stretch_outputs`
-    is False). Where `array` is False it is no array, and goes around vmap. Under a pattern `part`
-    says where its dims lie, and `flat` is its shape before they are composed.
+    Where `array` is False it is no array, and goes around vmap.
 
     >>> import jax.numpy as jnp
     >>> from autovmap import auto_vmap
@@ -61,29 +61,9 @@ class Output:
     path: str
     shape: Shape
     dtype: str
-    position: int | None = 0
-    axes: frozenset[int] | None = None
+    group: Group = NOWHERE
+    core: Shape = ()
     array: bool = True
-    part: PlacedGroup | None = None
-    flat: Shape = ()
-
-    @property
-    def group(self) -> Group:
-        """Where its batch dims go."""
-        return Group(self.position, self.axes) if self.part is None else self.part
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What a pattern says beside the layers: how arrays are prepared, and the result's parts.
-
-    `parted` says that a result of several parts is a tuple: known, or taken for granted.
-    """
-
-    pattern: str
-    prepares: tuple[Prepare, ...]
-    parts: tuple[PlacedGroup, ...]
-    parted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +82,12 @@ class Calling:
     """The core dims of the one output, where a signature tells them."""
     steps: tuple[str, ...] = ()
     """What a way of running adds, in words."""
-    placement: Placement | None = None
-    """What a pattern adds, if there is one."""
+    parted: bool = True
+    """Whether a result of several parts is a tuple: known, or taken for granted."""
     randomness: Randomness | None = None
-
-    def prepare(self, row: int) -> Prepare:
-        """What is done to an array before anything else."""
-        return IDLE if self.placement is None else self.placement.prepares[row]
 
 
 UNKNOWN = Calling()
-IDLE = Prepare()
 
 
 def forgotten(bystander: Bystander, batch: Shape) -> bool:

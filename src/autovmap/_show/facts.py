@@ -4,22 +4,23 @@ Types, shapes and dtypes are read, never a value.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.binder import Call, Slot, argument_slots
 from autovmap._bind.leaves import Kind, is_array, kind_of
-from autovmap._named.parts import PlacedGroup
-from autovmap._named.plan import PatternPlan
 from autovmap._plan.core import kept
-from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.leaf import Shape
+from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.result import Place
-from autovmap._show.calling import Bystander, Calling, How, Output, Passed, Placement
+from autovmap._run.grouping import Grouping
+from autovmap._show.calling import Bystander, Calling, How, Output, Passed
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
+from autovmap.errors import SpecError
 
 ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
 Rows = tuple[int | None, ...]
@@ -28,7 +29,7 @@ Rows = tuple[int | None, ...]
 def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = True) -> Calling:
     """How the arguments of a call reach the function, and the steps of its way of running.
 
-    For `parted`, see `Placement`.
+    For `parted`, see `Calling`.
     """
     rows = _rows(call)
     passed: list[Passed] = []
@@ -48,9 +49,7 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
         stretch_outputs=spec.options.stretch_outputs,
         core=_core(spec, plan),
         steps=tuple(steps),
-        placement=Placement(str(plan.pattern), plan.prepares, plan.outputs, parted)
-        if isinstance(plan, PatternPlan)
-        else None,
+        parted=parted,
         randomness=spec.options.randomness,
     )
 
@@ -168,46 +167,46 @@ def _has_structs(call: Call) -> bool:
     return False
 
 
-def outputs_of(
-    plan: PlanData, spec: Spec, result: Any, groups: Sequence[Group], place: Place | None
-) -> tuple[Output, ...]:
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is known of one example's result: the group and the shape of each leaf."""
+
+    groups: tuple[Group, ...]
+    shapes: tuple[Shape, ...]
+
+
+class Noted(Grouping):
+    """A grouping that keeps in a list what it was asked of."""
+
+    __slots__ = ("_examples", "_grouping")
+
+    def __init__(self, grouping: Grouping, examples: list[Example]) -> None:
+        super().__init__(grouping.groups)
+        self._grouping = grouping
+        self._examples = examples
+
+    def of(self, result: Any) -> Sequence[Group]:
+        """The group of each leaf of a result."""
+        groups = self._grouping.of(result)
+        shapes = tuple(jnp.shape(x) if is_array(x) else () for x in jax.tree.leaves(result))
+        self._examples.append(Example(tuple(groups), shapes))
+        return groups
+
+    def refusal(self, plan: PlanData, path: str, group: Group, axes: Sequence[int]) -> SpecError:
+        """The error for an output that depends on batch axes which its group does not hold."""
+        return self._grouping.refusal(plan, path, group, axes)
+
+
+def outputs_of(result: Any, example: Example) -> tuple[Output, ...]:
     """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s."""
-    flat = tree_flatten_with_path(result)[0]
-    placed = place(result) if place else [groups[0]] * len(flat)
     found: list[Output] = []
-    for (keys, leaf), group in zip(flat, placed, strict=True):
+    flat = tree_flatten_with_path(result)[0]
+    for (keys, leaf), group, core in zip(flat, example.groups, example.shapes, strict=True):
         path = f"result{keystr(keys)}"
         if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
             shape = tuple(getattr(leaf, "shape", ()))
             dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
-            axes = None if spec.options.stretch_outputs else _held(plan, shape, group)
-            found.append(Output(path, shape, dtype, group.position, axes))
+            found.append(Output(path, shape, dtype, group, core))
         else:
-            found.append(Output(path, (), type(leaf).__name__, None, array=False))
-    return tuple(found)
-
-
-def _held(plan: PlanData, shape: tuple[Any, ...], group: Group) -> frozenset[int]:
-    """The batch axes along which an output is not kept at size 1."""
-    block = len(plan.batch_shape)
-    if group.position is None:
-        return frozenset()
-    start = block_start(group.position, len(shape), block)
-    return frozenset(
-        axis for axis in range(-block, 0) if shape[start + block + axis] == plan.batch_shape[axis]
-    )
-
-
-def placed_outputs(flat: Any, result: Any, groups: Sequence[PlacedGroup]) -> tuple[Output, ...]:
-    """The leaves of a result under a pattern, given also as it is before dims are composed."""
-    found: list[Output] = []
-    leaves = zip(jax.tree.leaves(flat), tree_flatten_with_path(result)[0], groups, strict=True)
-    for before, (keys, leaf), part in leaves:
-        path = f"result{keystr(keys)}"
-        if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
-            dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
-            shapes = [tuple(getattr(x, "shape", ())) for x in (leaf, before)]
-            found.append(Output(path, shapes[0], dtype, part=part, flat=shapes[1]))
-        else:
-            found.append(Output(path, (), type(leaf).__name__, None, array=False))
+            found.append(Output(path, (), type(leaf).__name__, array=False))
     return tuple(found)

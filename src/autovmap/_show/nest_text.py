@@ -2,12 +2,9 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from autovmap._named.parts import PlacedLeaf
-from autovmap._plan.keys import Fold
-from autovmap._plan.layers import Layer, squeezed
-from autovmap._plan.leaf import Leaf
+from autovmap._plan.layers import Layer
 
 WIDTH, MOST_ENTRIES = 88, 8
 Entry: TypeAlias = int | Sequence[int | None] | None
@@ -79,39 +76,3 @@ def applied(
         lines.append(f"{name} = jax.vmap({function}{keyword})")
         function = name
     return [*lines, f"{head}{function}({arguments})"]
-
-
-def fold_lines(
-    leaf: Leaf, fold: Fold, key: str, name: str, missing: Sequence[int] = ()
-) -> list[str]:
-    """Lines that fold an example's index into a key, once for each batch axis that it lacks.
-
-    The key has no dims of size 1 meanwhile, nor afterwards, which is how the nest takes it.
-    `missing` are dims of the leaf's that the key at hand has not.
-    """
-    leaf = leaf.plain() if isinstance(leaf, PlacedLeaf) else leaf
-    axes = range(-leaf.batch_ndim - leaf.offset, 0)
-    held = {axis for axis in axes if leaf.size(axis) is not None and leaf.size(axis) != 1}
-    dims = [dim for dim in range(len(leaf.shape)) if dim not in missing]
-    ones = tuple(i for i, dim in enumerate(dims) if dim in squeezed(leaf))
-    lines = [f"{key} = jax.lax.squeeze({key}, {ones})"] if ones else []
-    position = leaf.position
-    for axis, size in fold.axes:
-        one = size == 1
-        mapped = sorted(held if one else held | {axis})
-        entries = [(position if a in held else None, 0 if a == axis else None) for a in mapped]
-        keywords = [f", in_axes={axes_text(entry)}" for entry in entries]
-        index = "0" if one else f'jax.numpy.arange({size}, dtype="uint32")'
-        lines += applied("jax.random.fold_in", keywords, f"{key}, {index}", f"{key} = ", name)
-        held, position = set(mapped), 0 if mapped else position
-    return lines
-
-
-def expanded(value: str, dims: Sequence[Any]) -> str:
-    """An expression with new dims of size 1.
-
-    >>> expanded("y", (0,)), expanded("y", (0, 1))
-    ('jax.numpy.expand_dims(y, 0)', 'jax.numpy.expand_dims(y, (0, 1))')
-    """
-    axis = dims[0] if len(dims) == 1 else tuple(dims)
-    return f"jax.numpy.expand_dims({value}, {axis})"

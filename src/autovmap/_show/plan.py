@@ -110,10 +110,10 @@ class Plan(PlanData):
                 leaf.shape,
                 leaf.dtype,
                 leaf.rank,
-                leaf.own_batch,
+                leaf.batch,
                 leaf.core,
-                tuple(a for a, size in self._sizes() if leaf.own_size(a) == 1 and size != 1),
-                tuple(a for a, _ in self._sizes() if leaf.own_size(a) is None),
+                tuple(a for a, size in self._sizes() if leaf.size(a) == 1 and size != 1),
+                tuple(a for a, _ in self._sizes() if leaf.size(a) is None),
                 tuple(dim.name for dim in leaf.dims) or (None,) * leaf.rank,
             )
             for leaf in self.leaves

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from autovmap._named.parts import PlacedGroup
-from autovmap._named.text import composed_text
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Shape
-from autovmap._plan.outputs import Group, dropped, layer_out_axis, restored
+from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
 from autovmap._show.arguments import Names
-from autovmap._show.calling import Calling, Output, Placement
-from autovmap._show.nest_text import entry_text, expanded
+from autovmap._show.calling import Calling, Output
+from autovmap._show.nest_text import entry_text
+from autovmap._show.step_text import step_text
 from autovmap._spec.options import FRONT
 from autovmap._spec.ranks import ByIndex, ByName, Position, Tree
 from autovmap.errors import SpecError
@@ -26,12 +25,10 @@ class ResultText:
         names: Names,
         by_leaf: Sequence[Output] | None,
         tree: Tree = FRONT,
-        placement: Placement | None = None,
         bare: bool = False,
     ) -> None:
         self._bare = bare
         self._plan = plan
-        self._placement = placement
         self.by_leaf = by_leaf
         self.kept = names.fresh("seen", "kept")
         self.out = names.fresh("out", "result")
@@ -41,8 +38,8 @@ class ResultText:
         """The group of each array in the result, or of each part, or the one group of all."""
         if self.by_leaf is not None:
             return [output.group for output in self.by_leaf if output.array]
-        if self._placement is not None:
-            return list(self._placement.parts)
+        if self._plan.parts:
+            return list(self._plan.parts)
         return [Group(self.tree.index)] if isinstance(self.tree, Position) else []
 
     def out_axes(self, layer: Layer) -> str:
@@ -51,8 +48,8 @@ class ResultText:
         i = layers.index(layer)
         if self.by_leaf is not None:
             return entry_text([layer_out_axis(g, layers, i) for g in self.groups()] or [0])
-        if self._placement is not None:
-            axes = [layer_out_axis(part, layers, i) for part in self._placement.parts]
+        if self._plan.parts:
+            axes = [layer_out_axis(part, layers, i) for part in self._plan.parts]
             return repr(axes[0] if len(axes) == 1 else tuple(axes))
         return _prefix(self.tree, lambda group: repr(layer_out_axis(group, layers, i)))
 
@@ -106,25 +103,9 @@ class ResultText:
         return value if one == "y" else f"jax.tree.map(lambda y: {one}, {value})"
 
     def _finish(self, value: str, group: Group, shape: Shape | None = None) -> str:
-        """An output without the dims that the call lacks, with those that no layer makes.
-
-        Under a pattern: with its dims composed.
-        """
-        plan = self._plan
-        if isinstance(group, PlacedGroup):
-            return composed_text(value, group, plan, shape)
-        if group.position is None or plan.trivial:
-            return value
-        block, position = len(plan.batch_shape), group.position
-        drops = dropped(group, plan.layers, block)
-        if drops:
-            made = sum(group.has(layer) for layer in plan.layers)
-            start = position if position >= 0 else position - made + 1
-            value = f"jax.lax.squeeze({value}, {tuple(range(start, start + drops))})"
-        restores = restored(group, plan.layers, block)
-        if restores:
-            start = position if position >= 0 else position - block + 1
-            value = expanded(value, [start + dim for dim in restores])
+        """An output after its steps behind the nest."""
+        for step in self._plan.after(group):
+            value = step_text(value, step, shape)
         return value
 
 
@@ -136,24 +117,23 @@ def result_text(
     Raises:
         SpecError: what goes where depends on the result, and its shapes are not in the plan.
     """
-    placement = calling.placement
-    if plan.trivial and (placement is None or all(part.flat for part in placement.parts)):
+    if plan.trivial and not any(map(plan.after, plan.parts)):
         return ResultText(plan, names, None)
     one = isinstance(calling.out_axes, Position)
     every = outputs is not None and all(output.array for output in outputs)
-    literal = plan.exact and not _by_field(calling.out_axes) and outputs is None
-    if placement is not None:
-        one = len(placement.parts) == 1 or placement.parted
+    literal = not plan.behind and not _by_field(calling.out_axes) and outputs is None
+    if plan.parts:
+        one = len(plan.parts) == 1 or calling.parted
     uniform = calling.stretch_outputs or plan.trivial
     if uniform and (one or literal) and (every or outputs is None):
         bare = outputs is not None and [output.path for output in outputs] == ["result"]
-        return ResultText(plan, names, None, calling.out_axes, placement, bare)
+        return ResultText(plan, names, None, calling.out_axes, bare)
     if outputs is None:
         raise SpecError(
             f"{plan.function}: what goes where depends on the result, and this plan knows the "
             f"arguments alone; take {plan.function}.plan_with_outputs(...).code()"
         )
-    return ResultText(plan, names, outputs, placement=placement)
+    return ResultText(plan, names, outputs)
 
 
 def _by_field(tree: Tree) -> bool:

@@ -4,10 +4,9 @@ import enum
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
-from autovmap._named.parts import Item, PlacedGroup
-from autovmap._plan.leaf import Dim, Leaf, Shape, describe, root
+from autovmap._plan.leaf import Dim, Leaf, Shape, array_text, describe, root
+from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.vmaps import part_path
@@ -68,7 +67,7 @@ def leaf_rows(
 
 
 def _row(leaf: Leaf, batch: Shape, axes: range) -> Row:
-    cells = tuple(cell(leaf.own_size(axis), size_of(batch, axis)) for axis in axes)
+    cells = tuple(cell(leaf.size(axis), size_of(batch, axis)) for axis in axes)
     names = [dim.name for dim in leaf.dims] or [None] * leaf.rank
     core = tuple(
         str(size) if name is None else f"{name}={size}"
@@ -112,40 +111,24 @@ def result_rows(
 
     Under a pattern there is a row for each of its parts.
     """
-    axes, batch = columns(plan), plan.batch_shape
-    if outputs is None and calling.placement is not None:
-        parts = calling.placement.parts
-        return tuple(_part(part_path(i, len(parts)), part, plan) for i, part in enumerate(parts))
+    if outputs is None and plan.parts:
+        count = len(plan.parts)
+        return tuple(_part(part_path(i, count), part, plan) for i, part in enumerate(plan.parts))
     if outputs is None:
-        cells = tuple(_whole(batch, axis) for axis in axes)
-        return (Row("result", "", "", cells, calling.core),)
-    rows = [_output(output, plan, axes) for output in outputs]
+        return (Row("result", "", "", _cells(Group(), plan), calling.core),)
+    rows = [_output(output, plan) for output in outputs]
     if len(rows) <= MOST_ROWS:
         return tuple(rows)
     groups = itertools.groupby(rows, key=lambda row: row.cells)
     return tuple(_group("result", list(members)) for _, members in groups)
 
 
-def _whole(batch: Shape, axis: int) -> Cell:
-    return cell(batch[axis] if -axis <= len(batch) else None, size_of(batch, axis))
-
-
-def _part(label: str, part: PlacedGroup, plan: PlanData) -> Row:
-    """The row of one part of a pattern's result: what is known of it without its shape."""
-    sizes = dict(plan.core.sizes)
-    core = ["..." if item is None else dim_text(item, sizes) for item in part.core]
-    return Row(label, "", "", _part_cells(part, plan), tuple(core))
-
-
-def _part_cells(part: PlacedGroup, plan: PlanData) -> tuple[Cell, ...]:
+def _cells(group: Group, plan: PlanData) -> tuple[Cell, ...]:
+    """What an output has along each batch axis."""
     batch = plan.batch_shape
-    own = {item: batch[item] if part.makes(item) else 1 for item in part.items if is_axis(item)}
+    held = [axis for axis in range(-len(batch), 0) if group.holds(axis)]
+    own = {axis: batch[axis] if group.stretches(axis) else 1 for axis in held}
     return tuple(cell(own.get(axis), size_of(batch, axis)) for axis in columns(plan))
-
-
-def is_axis(item: Item) -> TypeGuard[int]:
-    """Whether a dim of a result is a batch axis."""
-    return isinstance(item, int)
 
 
 def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
@@ -159,33 +142,25 @@ def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
     return f"{dim.name}={sizes[dim.name]}"
 
 
-def _placed_output(output: Output, part: PlacedGroup, plan: PlanData) -> Row:
-    """The row of an output under a pattern; its core dims are those before composition."""
+def _part(label: str, group: Group, plan: PlanData) -> Row:
+    """The row of one part of the result: what is known of it without its shape."""
     sizes = dict(plan.core.sizes)
-    core: list[str] = []
-    for item, dims in zip(part.items, part.spread(len(output.flat)), strict=True):
-        if isinstance(item, CoreDim) and item.name is not None:
-            core += [dim_text(item, {**sizes, item.name: output.flat[dim]}) for dim in dims]
-        elif not isinstance(item, int):
-            core += [str(output.flat[dim]) for dim in dims]
-    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
-    return Row(output.path, array, output.dtype, _part_cells(part, plan), tuple(core))
+    core = ["..." if item is None else dim_text(item, sizes) for item in group.core]
+    return Row(label, "", "", _cells(group, plan), tuple(core))
 
 
-def _output(output: Output, plan: PlanData, axes: range) -> Row:
-    batch = plan.batch_shape
-    if output.part is not None:
-        return _placed_output(output, output.part, plan)
+def _output(output: Output, plan: PlanData) -> Row:
     if not output.array:
-        cells = tuple(Cell("", Fill.ABSENT) for _ in axes)
+        cells = tuple(Cell("", Fill.ABSENT) for _ in columns(plan))
         return Row(output.path, output.dtype, output.dtype, cells, ())
-    array = f"{output.dtype}[{','.join(map(str, output.shape))}]"
-    ndim = 0 if output.position is None else len(batch)
-    position = output.position or 0
-    start = position if position >= 0 else len(output.shape) - ndim + 1 + position
-    block = output.shape[start : start + ndim]
-    core = output.shape[:start] + output.shape[start + ndim :]
-    cells = tuple(
-        cell(block[axis] if -axis <= ndim else None, size_of(batch, axis)) for axis in axes
-    )
-    return Row(output.path, array, output.dtype, cells, tuple(map(str, core)))
+    core: list[str] = []
+    dims = iter(output.core)
+    free = len(output.core) - sum(item is not None for item in output.group.core)
+    for item in output.group.core:
+        if item is None:
+            core += [str(next(dims)) for _ in range(free)]
+        else:
+            size = next(dims)
+            core.append(str(size) if item.name is None else f"{item.name}={size}")
+    array = array_text(output.dtype, output.shape)
+    return Row(output.path, array, output.dtype, _cells(output.group, plan), tuple(core))

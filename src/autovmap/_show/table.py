@@ -6,23 +6,33 @@ Plain ASCII and no empty line, so that it prints on any terminal and stands in a
 from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
+from typing import assert_never
 
-from autovmap._named.text import prepare_words
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.keys import lacking
 from autovmap._plan.leaf import (
     Dim,
     Leaf,
     account,
+    array_text,
     key_hint,
     looks_like_raw_key,
     root,
-    shape_text,
     tuple_text,
 )
 from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
-from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, Placement, warning
+from autovmap._plan.steps import (
+    Diagonal,
+    Expand,
+    Fold,
+    Merge,
+    Reshape,
+    Squeeze,
+    Step,
+    Transpose,
+)
+from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, warning
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, result_rows
 from autovmap._spec.ranks import Position
 
@@ -133,22 +143,17 @@ def middle_cut(text: str, most: int) -> str:
 def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]]:
     """What holds beside the layers, a line each, and whether it is a warning."""
     lines: list[tuple[str, bool]] = []
-    if calling.placement is not None:
-        lines.append((f"pattern: {calling.placement.pattern}", False))
-        prepares = zip(plan.leaves, calling.placement.prepares, strict=True)
-        taken = [prepare_words(leaf.path, p) for leaf, p in prepares if p.reshape or p.diagonals]
-        lines += [(f"first: {words}", False) for words in taken[:MOST_NAMES]]
-        if len(taken) > MOST_NAMES:
-            lines.append((f"first: {len(taken) - MOST_NAMES} leaves more likewise", False))
+    if plan.pattern is not None:
+        lines.append((f"pattern: {plan.pattern}", False))
+    rows = list(zip(plan.leaves, plan.before, strict=True))
+    taken = [f"{leaf.path} {words}" for leaf, steps in rows if (words := first_words(steps))]
+    lines += [(f"first: {words}", False) for words in taken[:MOST_NAMES]]
+    if len(taken) > MOST_NAMES:
+        lines.append((f"first: {len(taken) - MOST_NAMES} leaves more likewise", False))
     if plan.unmapped_axes:
         axes = ", ".join(map(str, plan.unmapped_axes))
         lines.append((f"not mapped: batch axis {axes}, of size 1 for every argument", False))
-    folded_rows = {fold.row for fold in plan.folds}
-    squeezes = [
-        f"{leaf.path} dim {', '.join(map(str, dims))}"
-        for row, (leaf, dims) in enumerate(zip(plan.leaves, plan.squeezes, strict=True))
-        if dims and row not in folded_rows
-    ]
+    squeezes = [f"{leaf.path} {words}" for leaf, steps in rows if (words := squeeze_words(steps))]
     if squeezes:
         lines.append((f"squeezed first: {listed(squeezes)}", False))
     lines += [(line, False) for line in _keys(plan)]
@@ -161,8 +166,49 @@ def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]
     return lines
 
 
+def step_words(step: Step) -> str:
+    """A step in a few words.
+
+    >>> step_words(Reshape((2, 3))), step_words(Diagonal(0, 2, 4)), step_words(Squeeze((0, 2)))
+    ('reshaped to (2, 3)', 'diagonal of dims 0 and 2', 'dim 0, 2')
+    """
+    match step:
+        case Reshape(shape):
+            return f"reshaped to {tuple_text(shape)}"
+        case Diagonal(one, other):
+            return f"diagonal of dims {one} and {other}"
+        case Transpose(order):
+            return f"dims in the order {order}"
+        case Squeeze(dims):
+            return f"dim {', '.join(map(str, dims))}"
+        case Expand(dims):
+            return f"new dim {', '.join(map(str, dims))}"
+        case Fold(axes):
+            along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(str(a) for a, _ in axes)}"
+            return f"the example's index is folded in, batch {along}"
+        case Merge():
+            return "dims composed"
+        case _:
+            assert_never(step)
+
+
+def first_words(steps: Sequence[Step]) -> str:
+    """How an array is taken apart, if it is; a transpose alone goes without saying."""
+    if not any(isinstance(step, (Reshape, Diagonal)) for step in steps):
+        return ""
+    first = (Reshape, Diagonal, Transpose)
+    return ", ".join(step_words(step) for step in steps if isinstance(step, first))
+
+
+def squeeze_words(steps: Sequence[Step]) -> str:
+    """Which dims of a leaf are squeezed; of a key, that an index is folded in says all."""
+    if any(isinstance(step, Fold) for step in steps):
+        return ""
+    return ", ".join(step_words(step) for step in steps if isinstance(step, Squeeze))
+
+
 def _array(bystander: Bystander) -> str:
-    return f"{bystander.path} {bystander.dtype}[{shape_text(bystander.shape)}]"
+    return f"{bystander.path} {array_text(bystander.dtype, bystander.shape)}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -173,13 +219,10 @@ def listed(names: Sequence[str]) -> str:
 
 def _keys(plan: PlanData) -> list[str]:
     """What becomes of keys that serve several examples."""
-    folded = {fold.row: fold for fold in plan.folds}
     lines: list[str] = []
     for i, leaf in enumerate(plan.leaves):
-        if i in folded:
-            axes = [str(axis) for axis, _ in folded[i].axes]
-            along = f"batch {'axis' if len(axes) == 1 else 'axes'} {', '.join(axes)}"
-            lines.append(f"key {leaf.path}: the example's index is folded in, {along}")
+        if (fold := plan.fold(i)) is not None:
+            lines.append(f"key {leaf.path}: {step_words(fold)}")
         elif leaf.key and (
             shared := [size for _, size in lacking(leaf, plan.batch_shape) if size != 1]
         ):
@@ -206,7 +249,7 @@ def _layer(plan: PlanData, calling: Calling, i: int) -> str:
     over = _mapped_names(
         [
             leaf.path + (f" (dim {axis})" if axis else "")
-            for leaf, axis in zip(plan.mapped_leaves, layer.in_axes, strict=True)
+            for leaf, axis in zip(plan.leaves, layer.in_axes, strict=True)
             if axis is not None
         ]
     )
@@ -214,14 +257,12 @@ def _layer(plan: PlanData, calling: Calling, i: int) -> str:
     line += listed(over) or "nothing"
     if isinstance(calling.out_axes, Position) and calling.out_axes.index:
         line += f"; out_axes {layer_out_axis(Group(calling.out_axes.index), plan.layers, i)}"
-    if calling.placement is not None:
-        line += _part_axes(plan, calling.placement, i)
-    return line
+    return line + _part_axes(plan, i)
 
 
-def _part_axes(plan: PlanData, placement: Placement, i: int) -> str:
+def _part_axes(plan: PlanData, i: int) -> str:
     """Where a layer's axis goes in the parts of the result, if not in front of each."""
-    axes = [layer_out_axis(part, plan.layers, i) for part in placement.parts]
+    axes = [layer_out_axis(part, plan.layers, i) for part in plan.parts]
     if all(axis == 0 for axis in axes):
         return ""
     return f"; out_axes {axes[0] if len(axes) == 1 else tuple(axes)}"

@@ -34,7 +34,7 @@ class Vmap:
 
 def vmaps(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None) -> tuple[Vmap, ...]:
     """The layers, outermost first."""
-    groups = dict(_groups(calling, outputs))
+    groups = dict(_groups(plan, calling, outputs))
     return tuple(
         Vmap(
             layer.axis,
@@ -51,13 +51,15 @@ def vmaps(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None) ->
     )
 
 
-def _groups(calling: Calling, outputs: Sequence[Output] | None) -> Iterator[tuple[str, Group]]:
+def _groups(
+    plan: PlanData, calling: Calling, outputs: Sequence[Output] | None
+) -> Iterator[tuple[str, Group]]:
     """Where results go, by path."""
     if outputs is not None:
         yield from ((output.path, output.group) for output in outputs if output.array)
-    elif calling.placement is not None:
-        parts = calling.placement.parts
-        yield from ((part_path(i, len(parts)), part) for i, part in enumerate(parts))
+    elif plan.parts:
+        count = len(plan.parts)
+        yield from ((part_path(i, count), part) for i, part in enumerate(plan.parts))
     else:
         yield from _declared(calling.out_axes, "result")
 

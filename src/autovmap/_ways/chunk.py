@@ -148,9 +148,7 @@ def _cut(plan: PlanData, steps: dict[int, int]) -> Chunks:
 
 def with_layers(plan: PlanData, layers: Sequence[Layer]) -> PlanData:
     """The plan with other layers, of leaves that fit them."""
-    rows = range(len(plan.leaves))
-    mapped = [i for i in rows if any(layer.in_axes[i] is not None for layer in layers)]
-    return replace(plan, layers=tuple(layers), mapped=tuple(mapped))
+    return replace(plan, layers=tuple(layers))
 
 
 def leaf_dim(layers: Sequence[Layer], i: int, row: int) -> int | None:

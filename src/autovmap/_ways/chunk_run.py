@@ -13,7 +13,7 @@ from autovmap._bind.leaves import is_array
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.nest import Body, Running, make_nest
-from autovmap._run.result import Groups, Result
+from autovmap._run.result import Result
 from autovmap._run.weak import weakened
 from autovmap._ways.chunk import Chunks, output_dim
 
@@ -42,7 +42,7 @@ class Chunked:
         chunks: Chunks,
         body: Body,
         leaves: Sequence[Any],
-        groups: Groups,
+        groups: Sequence[Group],
         caught: Result,
     ) -> None:
         self._plan = plan
@@ -88,7 +88,7 @@ class Chunked:
                 leaves[i] = value
             return nest(Running(self._body, leaves, self._caught), *mapped)
 
-        return self._grouped(jax.eval_shape(traced, [self._leaves[i] for i in self._plan.mapped]))
+        return jax.eval_shape(traced, [self._leaves[i] for i in self._plan.mapped])
 
     def _grown(self, part: Any, group: Group) -> Any:
         """The shape of a whole output, from that of a chunk."""
@@ -100,9 +100,6 @@ class Chunked:
             assert dim is not None
             shape[dim : dim + (split.step != 1)] = [split.size]
         return jax.ShapeDtypeStruct(tuple(shape), part.dtype, weak_type=part.weak_type)
-
-    def _grouped(self, out: Any) -> tuple[list[Any], ...]:
-        return (out,) if len(self._groups) == 1 else out
 
     def empty(self) -> Outputs:
         """Arrays for the whole result, without contents."""
@@ -128,7 +125,7 @@ class Chunked:
                     rows[row] = _part(rows[row], start, split.step, dim)
         inner = self._chunks.inner
         running = Running(self._body, rows, self._caught)
-        return self._grouped(self._nest(running, *[rows[i] for i in inner.mapped]))
+        return self._nest(running, *[rows[i] for i in inner.mapped])
 
     def _shaped(self, array: Any, whole: Any, group: Group) -> Any:
         """A chunk's output with a dim of 1 along each axis that it was cut down to one of."""

@@ -9,12 +9,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from autovmap._plan.leaf import Leaf
-from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.layers import Layer
+from autovmap._plan.outputs import Group, composition, dims_of
 from autovmap._plan.plan import PlanData
+from autovmap._run.depend import dependence_error
+from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent, refuse_differing
 from autovmap._run.nest import Body, make_nest, run
-from autovmap._run.result import FRONT, Groups, Place, Result
+from autovmap._run.result import Result
+from autovmap._run.steps import done
 from autovmap._ways.chunk import refuse_symbolic
 from autovmap._ways.loop_fit import difference
 from autovmap.errors import SpecError
@@ -23,9 +26,8 @@ from autovmap.errors import SpecError
 def run_loop(
     plan: PlanData,
     body: Body,
-    arrays: Sequence[Any],
-    groups: Groups = FRONT,
-    place: Place | None = None,
+    leaves: Sequence[Any],
+    grouping: Grouping = FRONT,
 ) -> Any:
     """Call `body` on one example after the other and stack what it returns: as `run` otherwise.
 
@@ -34,14 +36,16 @@ def run_loop(
     """
     refuse_symbolic(plan, "loop")
     if plan.trivial or any(size == 0 for size in plan.batch_shape):
-        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
-    rows = plan.mapped_leaves
+        return run(plan, make_nest(plan, grouping.groups), body, leaves, grouping)
+    # vmap refuses such an output; a loop would not notice, and take the first example's for all.
+    if (refused := dependence_error(plan, body, leaves, grouping)) is not None:
+        raise refused
     outs: list[Any] = []
     example: list[Any] = []
     first: Example | None = None
     for index in itertools.product(*map(range, plan.batch_shape)):
-        caught = Result(plan.function, groups, place)
-        example = [_example(leaf, x, index) for leaf, x in zip(rows, arrays, strict=True)]
+        caught = Result(plan.function, grouping)
+        example = [_example(plan.layers, row, x, index) for row, x in enumerate(leaves)]
         try:
             result = body(example)
             one = Example(result, caught, caught.split(result))
@@ -56,11 +60,8 @@ def run_loop(
     if len(outs) == 1:
         refuse_dependent(body, example, first.result, plan.function)
     whole = jax.tree.map(lambda *examples: _stack(examples, plan), *outs)
-    grouped = (whole,) if len(groups) == 1 else whole
-    placed = tuple(
-        [_placed(x, group, plan) for x in part] for group, part in zip(groups, grouped, strict=True)
-    )
-    return first.caught.joined(placed[0] if len(groups) == 1 else placed)
+    pairs = zip(grouping.groups, whole, strict=True)
+    return first.caught.joined([[_moved(x, group, plan) for x in part] for group, part in pairs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,12 @@ def _refuse_other(first: Example, one: Example, function: str) -> None:
     refuse_differing(first.result, one.result, function)
 
 
-def _example(leaf: Leaf, array: Any, index: tuple[int, ...]) -> Any:
-    """One example's part of a leaf: its batch dims indexed, sizes of 1 at 0."""
-    for i, at in enumerate(index):
-        axis = i - len(index)
-        size = leaf.size(axis)
-        if size is not None:
-            array = lax.index_in_dim(array, 0 if size == 1 else at, leaf.position, keepdims=False)
+def _example(layers: Sequence[Layer], row: int, array: Any, index: tuple[int, ...]) -> Any:
+    """One example's part of a leaf: where a layer would map a dim, it is indexed."""
+    for layer in layers:
+        dim = layer.in_axes[row]
+        if dim is not None:
+            array = lax.index_in_dim(array, index[layer.axis], dim, keepdims=False)
     return array
 
 
@@ -121,13 +121,15 @@ def _stack(examples: Sequence[Any], plan: PlanData) -> Any:
     return lax.reshape(array, plan.batch_shape + array.shape[1:])
 
 
-def _placed(array: Any, group: Group, plan: PlanData) -> Any:
-    """The batch dims where `out_axes` wants them, at 1 where the output is not stretched."""
-    block = len(plan.batch_shape)
-    if group.position is None:
-        return array[(0,) * block]
-    for axis in range(-block, 0):
-        if group.axes is not None and axis not in group.axes:
-            array = lax.slice_in_dim(array, 0, 1, axis=block + axis)
-    start = block_start(group.position, array.ndim, block)
-    return jnp.moveaxis(array, range(block), range(start, start + block)) if start else array
+def _moved(array: Any, group: Group, plan: PlanData) -> Any:
+    """An output with its batch dims where the group has them, from a block in front."""
+    block = range(-len(plan.batch_shape), 0)
+    own = [axis for axis in block if group.holds(axis)]
+    for axis in own:
+        if not group.stretches(axis):
+            array = lax.slice_in_dim(array, 0, 1, axis=len(block) + axis)
+    array = array[tuple(slice(None) if axis in own else 0 for axis in block)]
+    places = dims_of(group.layout(own), own)
+    if places != tuple(range(len(own))):
+        array = jnp.moveaxis(array, range(len(own)), places)
+    return done(array, composition(group, plan.batch_shape, dict(plan.core.sizes)))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from autovmap._plan.plan import PlanData
-from autovmap._run.nest import Body, Running, make_nest, run, squeeze
-from autovmap._run.result import Groups, Place, Result
+from autovmap._run.grouping import Grouping
+from autovmap._run.nest import Body, Running, make_nest, run
+from autovmap._run.result import Result
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_run import Chunked, Outputs, opened
@@ -43,9 +44,8 @@ def run_parts(
     plan: PlanData,
     parts: Parts,
     body: Body,
-    arrays: Sequence[Any],
-    groups: Groups,
-    place: Place | None,
+    leaves: Sequence[Any],
+    grouping: Grouping,
     state: Any = (),
     reducing: Reducing | None = None,
 ) -> Any:
@@ -53,15 +53,15 @@ def run_parts(
 
     `state` is what a loop on the host hands on: the outputs so far, and where a chunk begins.
     """
+    groups = grouping.groups
     if plan.trivial and reducing is None:
-        return run(plan, make_nest(plan, groups), body, arrays, groups, place)
-    caught = Result(plan.function, groups, place)
-    leaves = squeeze(plan, arrays)
+        return run(plan, make_nest(plan, groups), body, leaves, grouping)
+    caught = Result(plan.function, grouping)
 
     def joined(outputs: Outputs) -> Any:
         if reducing is not None:
             return caught.joined(reducing.finished(outputs, groups))
-        return caught.join(outputs[0] if len(groups) == 1 else outputs, plan)
+        return caught.join(outputs, plan)
 
     if parts.stage != "whole":
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
@@ -82,8 +82,7 @@ def run_parts(
             if chunks.splits:
                 return Chunked(part, chunks, body, leaves, groups, caught).run(parts.remat)
         nest = make_nest(part, groups)
-        out = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
-        outputs: Outputs = (out,) if len(groups) == 1 else out
+        outputs = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
         return outputs if reducing is None else reducing.folded(part, outputs, groups)
 
     if parts.shards is not None and parts.shards.placed:
@@ -96,16 +95,14 @@ def run_reduced(
     spec: Spec,
     looped: bool,
     body: Body,
-    arrays: Sequence[Any],
-    groups: Groups,
-    place: Place | None,
+    leaves: Sequence[Any],
+    grouping: Grouping,
     parts: Parts = WHOLE,
     state: Any = (),
 ) -> Any:
     """Run a plan whose outputs are folded: as `run_parts` otherwise."""
     reducing = reducing_of(plan, spec)
     if looped:
-        result = run_loop(plan, body, arrays)
-        return fold_looped(reducing, spec, result, place, groups[0])
-    body, groups, place = traced_once(plan, spec, body, arrays, groups, place)
-    return run_parts(plan, parts, body, arrays, groups, place, state, reducing)
+        return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
+    body, grouping = traced_once(plan, spec, body, leaves, grouping)
+    return run_parts(plan, parts, body, leaves, grouping, state, reducing)

@@ -13,8 +13,7 @@ from autovmap._bind.binder import Call
 from autovmap._bind.kinds import is_traced
 from autovmap._cache import BoundedCache
 from autovmap._plan.layers import is_mapped
-from autovmap._run.placing import placed_groups
-from autovmap._run.result import Groups, Place
+from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
 from autovmap._ways.bucket import padded_dims, padded_sizes
 from autovmap._ways.bucket_run import cut, pad, refuse_spread
@@ -60,15 +59,13 @@ class Kept:
         spec: Spec,
         ways: Ways,
         static: Sequence[str],
-        groups: Groups,
-        place: Place | None,
+        grouping: Grouping,
     ) -> None:
         """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state."""
         self._spec = spec
         self.ways = ways
         """How the calls are run."""
-        self._groups = groups
-        self._place = place
+        self._grouping = grouping
         self._traces = threading.local()
         self._seen: BoundedCache[int] = BoundedCache(SEEN)
         self._lock = threading.Lock()
@@ -146,8 +143,7 @@ class Kept:
                 if first != start:
                     again[cut_axis.axis] = first - start
             if again:
-                groups = placed_groups(self._groups, self._place, out)
-                out = without(out, plan, again, groups)
+                out = without(out, plan, again, self._grouping.of(out))
             yield tuple(index), out
 
     def decide(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
@@ -199,7 +195,7 @@ class Kept:
             rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
             padded_args, padded_kwargs = call.arguments(rows)
             result = self.partition.run(tuple(padded_args), padded_kwargs)
-            result = cut(result, plan, sizes, placed_groups(self._groups, self._place, result))
+            result = cut(result, plan, sizes, self._grouping.of(result))
         else:
             result = self.partition(split)
         with self._lock:

@@ -13,9 +13,10 @@ from autovmap._bind.trees import match
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
-from autovmap._run.nest import Body, squeeze
+from autovmap._run.grouping import Grouping
+from autovmap._run.nest import Body
 from autovmap._run.once import again, trace_once
-from autovmap._run.result import Groups, Place, finish
+from autovmap._run.steps import done
 from autovmap._spec.fold import Fold, Reduce, fold_of
 from autovmap._spec.spec import Spec
 from autovmap._ways.folds import Combining, Folding, Part, folding, leaves_at_once
@@ -57,27 +58,26 @@ class Reducing:
         """How often each counts: along axes that the output does not depend on."""
         return examples_in(group.over - (group.axes or frozenset()), self.sizes)
 
-    def folded(self, part: PlanData, outputs: Outputs, groups: Groups) -> Outputs:
+    def folded(self, part: PlanData, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
         """What a nest gives, folded all at once; `part` is the plan of the nest."""
         return tuple(
             fold(self, part.layers, group, arrays) if isinstance(group, FoldGroup) else arrays
             for group, arrays in zip(groups, outputs, strict=True)
         )
 
-    def finished(self, outputs: Outputs, groups: Groups) -> Any:
+    def finished(self, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
         """The outputs with all batch dims that they are to have, for `Result.joined`."""
-        found = tuple(
+        return tuple(
             [self.finish(array, group) for array in arrays]
             for group, arrays in zip(groups, outputs, strict=True)
         )
-        return found[0] if len(groups) == 1 else found
 
     def finish(self, array: Any, group: Group) -> Any:
         """A folded output with all batch dims that are left, stretched where it is to be."""
         if not isinstance(group, FoldGroup):
-            return finish(array, self.plan, group)
+            return done(array, self.plan.after(group))
         plan, group = self.kept.plan, self.kept.group(group)
-        array = finish(array, plan, group)
+        array = done(array, plan.after(group))
         if not self.stretch or group.position is None:
             return array
         block = len(plan.batch_shape)
@@ -126,7 +126,8 @@ def fold_groups(
         else:
             refuse_empty(plan, reduce, unit.fold, over)
             depends = depends if unit.number is None else shared[unit.number]
-            found.append(FoldGroup(unit.group.position, depends, unit.fold, over, unit.number))
+            own = unit.group.position
+            found.append(FoldGroup(own, depends, fold=unit.fold, over=over, unit=unit.number))
     return found
 
 
@@ -158,21 +159,18 @@ def traced_once(
     plan: PlanData,
     spec: Spec,
     body: Body,
-    arrays: Sequence[Any],
-    groups: Groups,
-    place: Place | None,
-) -> tuple[Body, Groups, Place]:
+    leaves: Sequence[Any],
+    grouping: Grouping,
+) -> tuple[Body, Grouping]:
     """A function of one example whose outputs' folds are known, and the groups of outputs.
 
     What an output depends on is found by tracing one example; what was traced runs from then on.
     Without layers there is but one example, which is computed here.
     """
-    leaves = squeeze(plan, arrays)
 
     def look(result: Any) -> list[Unit]:
-        count = jax.tree.structure(result).num_leaves
-        placed = place(result) if place else [groups[0]] * count
-        return units_of(cast("Reduce", spec.reduce), result, placed, plan.function)
+        groups = grouping.of(result)
+        return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
 
     if plan.layers:
         once = trace_once(plan, body, leaves, look)
@@ -181,20 +179,18 @@ def traced_once(
         result = body(leaves)
         units = look(result)
         run, found = lambda _: result, fold_groups(plan, spec, units, [frozenset()] * len(units))
-    return run, tuple(dict.fromkeys(found)) or groups, lambda _: found
+    return run, grouping.regrouped(found)
 
 
-def fold_looped(
-    reducing: Reducing, spec: Spec, result: Any, place: Place | None, own: Group
-) -> Any:
+def fold_looped(reducing: Reducing, spec: Spec, result: Any, grouping: Grouping) -> Any:
     """The result of a loop folded, whose batch dims are all in front.
 
     What combines two values is called on one real example after the other.
     """
     leaves, treedef = jax.tree.flatten(result)
     plan, block = reducing.plan, len(reducing.plan.batch_shape)
-    placed = place(result) if place else [own] * len(leaves)
-    units = units_of(cast("Reduce", spec.reduce), result, placed, plan.function)
+    own = grouping.of(result)
+    units = units_of(cast("Reduce", spec.reduce), result, own, plan.function)
     every = frozenset(range(-block, 0))
     groups = fold_groups(plan, spec, units, [every] * len(units))
     first = 0

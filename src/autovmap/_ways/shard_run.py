@@ -12,7 +12,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.result import Groups
 from autovmap._ways.shard import Placed, Shards
 
 Inside = Callable[[PlanData, Sequence[Any]], tuple[list[Any], ...]]
@@ -23,7 +22,7 @@ def sharded(
     shards: Shards,
     mesh: Any,
     leaves: Sequence[Any],
-    groups: Groups,
+    groups: Sequence[Group],
     inside: Inside,
 ) -> tuple[list[Any], ...]:
     """The outputs of a plan, each device computing its part.

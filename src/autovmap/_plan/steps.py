@@ -1,0 +1,117 @@
+"""What happens around the nest of vmaps, as data: a closed set of steps.
+
+Before the nest a plan has steps for each leaf, behind it for each group of outputs. Three loops
+read them: `_run/steps.py` does them, `_show/code.py` prints them as Python, `_show/table.py` says
+them in words. How many dims an output has is not known before the function has run, so a dim may
+be counted from the end, as everywhere in NumPy: -1 is the last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import TypeAlias
+
+from autovmap._plan.layers import squeezed
+from autovmap._plan.leaf import Dim, Leaf, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """Compositions of axes are taken apart."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonal:
+    """Two dims of one size become one, along their diagonal, which goes last."""
+
+    one: int
+    other: int
+    size: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """The dims are put in another order."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze:
+    """Dims of size 1 are taken away."""
+
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Dims of size 1 are put in; `dims` says where they are in the end."""
+
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """An example's index is folded into a key, along one batch axis after the other.
+
+    `axes` are the batch axes that the key lacks, outermost first, each with its size. `held` are
+    those that it has, a block that begins at `position`. The folded key has all of them in front,
+    but for axes of size 1.
+    """
+
+    axes: tuple[tuple[int, Dim], ...]
+    held: tuple[int, ...] = ()
+    position: int = 0
+
+
+Factor: TypeAlias = Dim | EllipsisType | None
+"""The size of a dim: known, told by the array alone (None), or the dims of any number (...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Dims that lie side by side become one; `parts` has the factors of each dim in the end.
+
+    A part without factors is a dim of size 1; one of `...` alone stands for these dims as they are.
+    """
+
+    parts: tuple[tuple[Factor, ...], ...]
+
+    def spread(self, ndim: int) -> tuple[tuple[range, ...], ...]:
+        """For each factor, its dims in an array of `ndim` dims.
+
+        >>> Merge(((2, 3), (...,), (None,))).spread(5)
+        ((range(0, 1), range(1, 2)), (range(2, 4),), (range(4, 5),))
+        """
+        free = ndim - sum(factor is not ... for part in self.parts for factor in part)
+        found: list[tuple[range, ...]] = []
+        start = 0
+        for part in self.parts:
+            ends = [start := start + (free if factor is ... else 1) for factor in part]
+            firsts = [end - (free if f is ... else 1) for f, end in zip(part, ends, strict=True)]
+            found.append(tuple(map(range, firsts, ends)))
+        return tuple(found)
+
+
+Step: TypeAlias = Reshape | Diagonal | Transpose | Squeeze | Expand | Fold | Merge
+Steps: TypeAlias = tuple[Step, ...]
+
+
+def leaf_steps(leaf: Leaf, lacking: Sequence[tuple[int, Dim]] = ()) -> Steps:
+    """What is done to a leaf whose dims lie as it says: sizes of 1 go, an index is folded in.
+
+    `lacking` are the batch axes of a key along which an example's index is folded in.
+
+    >>> leaf_steps(Leaf("x", (7, 1, 3), "float32", 1))
+    (Squeeze(dims=(1,)),)
+    >>> leaf_steps(Leaf("key", (1, 4), "key<fry>", 0, key=True), [(-2, 5)])
+    (Squeeze(dims=(0,)), Fold(axes=((-2, 5),), held=(-1,), position=0))
+    """
+    ones = squeezed(leaf)
+    steps: Steps = (Squeeze(ones),) if ones else ()
+    if not lacking:
+        return steps
+    held = [axis for dim, axis in enumerate(leaf.axes) if axis is not None and dim not in ones]
+    return (*steps, Fold(tuple(lacking), tuple(held), leaf.position))
