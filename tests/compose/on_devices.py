@@ -14,7 +14,12 @@ import jax
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from compose import on_devices_layouts, on_devices_refusals, on_devices_shard
+from compose import (
+    on_devices_chunks,
+    on_devices_layouts,
+    on_devices_refusals,
+    on_devices_shard,
+)
 from compose.meshes import AUTO, EXPLICIT
 
 CHECKS: dict[str, Any] = {
@@ -23,7 +28,7 @@ CHECKS: dict[str, Any] = {
     for kind in (AUTO, EXPLICIT)
 } | {
     check.__name__: check
-    for module in (on_devices_layouts, on_devices_refusals, on_devices_shard)
+    for module in (on_devices_chunks, on_devices_layouts, on_devices_refusals, on_devices_shard)
     for check in module.ALONE
 }
 

@@ -16,6 +16,7 @@ from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
 from autovmap._ways.chunk import Chunks, output_dim
+from autovmap._ways.explicit import alike, entries, refuse_cut, shape_like, zeros
 
 Outputs: TypeAlias = tuple[list[Any], ...]
 """The array leaves of a result, in one list a group."""
@@ -52,6 +53,7 @@ class Chunked:
         self._groups = groups
         self._caught = caught
         self._nest = make_nest(chunks.inner, groups)
+        refuse_cut(plan, chunks, leaves)
         self._whole = self._shapes()
 
     def run(self, remat: bool = False) -> Outputs:
@@ -93,18 +95,19 @@ class Chunked:
     def _grown(self, part: Any, group: Group) -> Any:
         """The shape of a whole output, from that of a chunk."""
         splits = self._chunks.splits
-        shape = list(part.shape)
+        shape, spec = list(part.shape), list(entries(part))
         ndim = len(shape) + sum(split.step == 1 for split in splits)
         for split in splits:
             dim = output_dim(group, self._plan.layers, split.layer, ndim)
             assert dim is not None
             shape[dim : dim + (split.step != 1)] = [split.size]
-        return jax.ShapeDtypeStruct(tuple(shape), part.dtype, weak_type=part.weak_type)
+            spec[dim : dim + (split.step != 1)] = [None if split.step == 1 else spec[dim]]
+        return shape_like(part, shape, spec)
 
     def empty(self) -> Outputs:
         """Arrays for the whole result, without contents."""
         return tuple(
-            [lax.full(_data_shape(x), 0, _data_dtype(x)) for x in shapes] for shapes in self._whole
+            [zeros(_data_shape(x), _data_dtype(x), x) for x in shapes] for shapes in self._whole
         )
 
     def one(self, starts: Any) -> Outputs:
@@ -157,7 +160,7 @@ class Chunked:
             dim = self._dim(group, split.layer, whole)
             if dim is not None:
                 at[dim] = start
-        part = lax.convert_element_type(part, array.dtype)
+        part = alike(lax.convert_element_type(part, array.dtype), array)
         return lax.dynamic_update_slice(array, part, at) if array.ndim else part
 
     def finished(self, outputs: Outputs) -> Outputs:

@@ -20,6 +20,7 @@ from autovmap._ways.bucket_run import cut, pad, refuse_spread
 from autovmap._ways.chunk import covered, plan_chunks
 from autovmap._ways.chunk_run import without
 from autovmap._ways.chunk_size import Sizing
+from autovmap._ways.explicit import entries
 from autovmap._ways.fit import Sized
 from autovmap._ways.options import Ways
 from autovmap._ways.parts import Parts
@@ -226,7 +227,10 @@ def sharded_axes(call: Call) -> tuple[int, ...]:
     plan = call.planned.plan
     found: set[int] = set()
     for place, leaf in zip(call.planned.places, plan.leaves, strict=True):
-        spec = getattr(getattr(call.leaves[place], "sharding", None), "spec", ())
+        array = call.leaves[place]
+        spec = getattr(getattr(array, "sharding", None), "spec", ())
+        if is_traced(array):  # it lies on no device, but on an Explicit mesh its type tells
+            spec = entries(array)
         for axis in range(-len(plan.batch_shape), 0):
             if is_mapped(leaf, axis):
                 dim = leaf.array_dim(axis)
