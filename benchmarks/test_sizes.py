@@ -43,6 +43,15 @@ def test_ever_new_sizes(benchmark, record) -> None:
     recorded(benchmark, record, "200 varying sizes", ours, other)
 
 
+def test_ever_new_sizes_in_blocks(benchmark, record) -> None:
+    """The same through one program. The target is 1/40."""
+    sizes = np.random.default_rng(0).integers(1, 1200, CALLS)
+    blocks = auto_vmap(x=1)(one).bucket(block=512)
+    ours, other = series(blocks, sizes), series(auto_vmap(x=1)(one).jit(), sizes)
+    assert blocks.stats().compilations == 1
+    recorded(benchmark, record, "200 varying sizes, in blocks", ours, other)
+
+
 def test_sizes_that_come_back(benchmark, record) -> None:
     """Two sizes, 200 calls each: promoted, they are as quick as exact programs."""
     bucketed, exact = auto_vmap(x=1)(one).bucket(), auto_vmap(x=1)(one).jit()

@@ -40,6 +40,7 @@ from autovmap._show.plan import Plan
 from autovmap._show.table import note
 from autovmap._spec.annotations.lazy import read_annotations
 from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.extent import NO_EXTENT
 from autovmap._spec.fold import read_reduce
 from autovmap._spec.operands import as_signature
 from autovmap._spec.ranks import is_mapped, plain
@@ -148,7 +149,16 @@ class Engine:
     def programs(self) -> Kept:
         """The compiled programs that a way of running keeps."""
         static = self.jit_options(partition=True).static
-        return Kept(self.run_traced, self.spec, self.ways, static, self.grouping)
+        run = self.run_traced
+        bucket = self.ways.bucket
+        if bucket is not None and bucket.block is not None:
+            # A block has one batch axis: what callers said of the others is done around it.
+            declared = replace(self.declared, extent=NO_EXTENT)
+            ways = replace(self.ways, bucket=None)
+            run_block = self._like(self.function, declared, ways, self.skip_first).run_traced
+        else:
+            run_block = None
+        return Kept(run, self.spec, self.ways, static, self.grouping, run_block)
 
     def jit_options(self, **given: Any) -> JitOptions:
         """What is static and what donated in a compiled call: see `jit_options`."""

@@ -460,6 +460,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         sizes: Sequence[int] | Callable[[int], int] | None = None,
         *,
         promote: int | None = 8,
+        block: int | None = None,
     ) -> Self:
         """The same compiled for padded batch sizes, so that ever-new sizes do not compile anew.
 
@@ -473,16 +474,26 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         >>> total.stats().compilations
         1
 
+        With a block there is one program for all sizes and all numbers of batch axes:
+
+        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket(block=64)
+        >>> [total(np.ones((*batch, 3), np.float32)).shape for batch in [(5,), (100,), (9, 9)]]
+        [(5,), (100,), (9, 9)]
+        >>> total.stats().compilations
+        1
+
         Args:
             sizes: the padded sizes, or a function from a size to the padded one; without it,
                 powers of two.
             promote: how often a batch shape is seen before it gets an exact program; None: never.
+            block: in place of `sizes`, how many examples go through the one program at a time;
+                the last block is filled up.
 
         Raises:
             SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
                 several devices.
         """
-        bucket = read_bucket(sizes, promote, self._engine.name)
+        bucket = read_bucket(sizes, promote, block, self._engine.name)
         return self._again(self._engine.with_ways(bucket=bucket))
 
     def stats(self) -> BucketStats:

@@ -38,11 +38,15 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Padded batch sizes: powers of two, or the sizes given, or a function's of a size."""
+    """Padded batch sizes: powers of two, or the sizes given, or a function's of a size.
+
+    With a `block`, one size for all: so many examples at a time.
+    """
 
     sizes: tuple[int, ...] | Callable[[int], int] | None = None
     promote: int | None = 8
     """How often an exact size is seen before it gets a program of its own; None: never."""
+    block: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,14 @@ def checked_ways(
         raise SpecError(
             f"{function}.bucket(): with stretch_outputs=False it is open which dims of a result "
             f"were padded; call it without .bucket()"
+        )
+    if ways.bucket and ways.bucket.block and (ways.shard or ways.chunk):
+        block = ways.bucket.block
+        other, why = "shard", "its blocks are put together on the host, and lie on no mesh"
+        if ways.chunk:
+            other, why = "chunk", f"no more than its {block} examples run at once as it is"
+        raise SpecError(
+            f"{function}: .bucket(block={block}) with .{other}(...): {why}; leave one of them out"
         )
     if ways.looped and ways.compiled:
         other = "chunk" if ways.chunk else "shard" if ways.shard else "bucket"
@@ -227,10 +239,10 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
     return Shard(tuple(axes), mesh)
 
 
-def read_bucket(sizes: Any, promote: Any, function: str) -> Bucket:
+def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
     """What the arguments of `f.bucket` say.
 
-    >>> read_bucket([100, 10], 8, "f").sizes
+    >>> read_bucket([100, 10], 8, None, "f").sizes
     (10, 100)
     """
     if promote is not None and (not is_whole(promote) or promote < 1):
@@ -239,6 +251,8 @@ def read_bucket(sizes: Any, promote: Any, function: str) -> Bucket:
             f"before it is compiled for itself, an int of 1 or more, or None for never"
         )
     promote = None if promote is None else int(promote)
+    if block is not None:
+        return _block(sizes, promote, block, function)
     if sizes is None or callable(sizes):
         return Bucket(cast("Any", sizes), promote)
     try:
@@ -251,3 +265,17 @@ def read_bucket(sizes: Any, promote: Any, function: str) -> Bucket:
             f"of 1 or more, or a function from a size to the padded one"
         )
     return Bucket(tuple(sorted({int(s) for s in listed})), promote)
+
+
+def _block(sizes: Any, promote: int | None, block: Any, function: str) -> Bucket:
+    if not is_whole(block) or block < 1:
+        raise SpecError(
+            f"{function}.bucket(): block is {block!r}; give the number of examples that go "
+            f"through the program at a time, an int of 1 or more"
+        )
+    if sizes is not None:
+        raise SpecError(
+            f"{function}.bucket(): sizes is {sizes!r} and block is {block!r}, but a block is the "
+            f"one size that is compiled; leave one of them out"
+        )
+    return Bucket(None, promote, int(block))

@@ -15,6 +15,8 @@ from autovmap._cache import BoundedCache
 from autovmap._plan.layers import is_mapped
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
+from autovmap._ways.block import plan_blocks
+from autovmap._ways.block_run import run_blocks
 from autovmap._ways.bucket import padded_dims, padded_sizes
 from autovmap._ways.bucket_run import cut, pad, refuse_spread
 from autovmap._ways.chunk import covered, plan_chunks
@@ -22,7 +24,7 @@ from autovmap._ways.chunk_run import without
 from autovmap._ways.chunk_size import Sizing
 from autovmap._ways.explicit import entries
 from autovmap._ways.fit import Sized
-from autovmap._ways.options import Ways
+from autovmap._ways.options import Bucket, Ways
 from autovmap._ways.parts import Parts
 from autovmap._ways.progress import reporting
 from autovmap._ways.shard import plan_shards
@@ -61,8 +63,12 @@ class Kept:
         ways: Ways,
         static: Sequence[str],
         grouping: Grouping,
+        run_block: Callable[..., Any] | None = None,
     ) -> None:
-        """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state."""
+        """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state.
+
+        `run_block` is the same for one block of a batch, where it goes through in blocks.
+        """
         self._spec = spec
         self.ways = ways
         """How the calls are run."""
@@ -72,11 +78,15 @@ class Kept:
         self._lock = threading.Lock()
         self._stats = BucketStats()
 
-        def counted(*call: Any) -> Any:
-            self._traces.count = self._traced() + 1
-            return run(*call)
+        def counted(run: Callable[..., Any]) -> Callable[..., Any]:
+            def counting(*call: Any) -> Any:
+                self._traces.count = self._traced() + 1
+                return run(*call)
 
-        self.partition = Partition(counted, spec, static)
+            return counting
+
+        self.partition = Partition(counted(run), spec, static)
+        self._block_partition = Partition(counted(run_block or run), spec, static)
         chunk = ways.chunk
         self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
 
@@ -188,23 +198,46 @@ class Kept:
         if any(map(is_traced, split.arrays)):
             return self.partition(split)
         refuse_spread(plan, leaves)
-        sizes = padded_sizes(plan, bucket)
-        if sizes and self._promoted((plan, split.key()), bucket.promote):
-            sizes = {}
         before = self._traced()
-        if sizes:
-            rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
-            padded_args, padded_kwargs = call.arguments(rows)
-            result = self.partition.run(tuple(padded_args), padded_kwargs)
-            result = cut(result, plan, sizes, self._grouping.of(result))
+        if bucket.block is not None:
+            result = self._blocked(call, split, leaves, bucket.block, bucket.promote)
         else:
-            result = self.partition(split)
+            result = self._padded(call, split, leaves, bucket)
         with self._lock:
             self._stats.calls += 1
-            compiled = self._traced() > before
+            compiled = self._traced() - before
             self._stats.compilations += compiled
             self._stats.hits += not compiled
         return result
+
+    def _padded(self, call: Call, split: Split, leaves: Sequence[Any], bucket: Bucket) -> Any:
+        plan = call.planned.plan
+        sizes = padded_sizes(plan, bucket)
+        if not sizes or self._promoted((plan, split.key()), bucket.promote):
+            return self.partition(split)
+        rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
+        result = self._run_with(self.partition, call, rows)
+        return cut(result, plan, sizes, self._grouping.of(result))
+
+    def _blocked(
+        self, call: Call, split: Split, leaves: Sequence[Any], block: int, promote: int | None
+    ) -> Any:
+        plan = call.planned.plan
+        blocks = plan_blocks(plan, block)
+        if not blocks.count or self._promoted((plan, split.key()), promote):
+            return self.partition(split)
+        return run_blocks(
+            blocks,
+            leaves,
+            lambda rows: self._run_with(self._block_partition, call, rows),
+            self._grouping.of,
+        )
+
+    @staticmethod
+    def _run_with(partition: Partition, call: Call, rows: Sequence[Any]) -> Any:
+        """Run a program on a call with other leaves."""
+        args, kwargs = call.arguments(rows)
+        return partition.run(tuple(args), kwargs)
 
     def _promoted(self, key: Hashable, promote: int | None) -> bool:
         """Whether a batch shape has been seen so often that it has a program of its own."""

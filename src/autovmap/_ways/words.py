@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from autovmap._plan.plan import PlanData
+from autovmap._ways.block import Blocks, plan_blocks
 from autovmap._ways.bucket import padded_sizes
 from autovmap._ways.chunk import Chunks, plan_chunks, with_layers
 from autovmap._ways.fit import Sized
@@ -32,7 +33,9 @@ def steps(
     inner = plan
     if ways.looped:
         found.append("loop: a Python loop over the examples, in place of the layers")
-    if ways.bucket is not None:
+    if ways.bucket is not None and ways.bucket.block is not None:
+        found.append(_blocks(plan_blocks(plan, ways.bucket.block)))
+    elif ways.bucket is not None:
         sizes = padded_sizes(plan, ways.bucket)
         parts = [f"batch axis {a} padded from {old} to {new}" for a, (old, new) in sizes.items()]
         found.append(f"bucket: {', '.join(parts) or 'nothing to pad'}")
@@ -47,6 +50,15 @@ def steps(
         at = () if ways.shard is not None else sharded
         found += _chunk(inner, ways.chunk, sized, at, ways.shard is not None)
     return tuple(found)
+
+
+def _blocks(blocks: Blocks) -> str:
+    if not blocks.count:
+        return "bucket: nothing is mapped, so nothing is run in blocks"
+    filled = blocks.count * blocks.size - blocks.examples
+    number = f"{blocks.count} block{'s' * (blocks.count != 1)} of {blocks.size} examples"
+    last = f", the last filled up by {filled}" if filled else ""
+    return f"bucket: {number} through one program{last}"
 
 
 def _shards(shards: Shards) -> str:

@@ -1,0 +1,114 @@
+"""A batch in blocks: examples taken out on the host, results put together there."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from autovmap._bind.kinds import is_key
+from autovmap._bind.leaf_type import LeafType, leaf_type
+from autovmap._bind.leaves import is_array
+from autovmap._plan.leaf import Leaf
+from autovmap._plan.outputs import Group, block_start
+from autovmap._plan.steps import Fold
+from autovmap._run.weak import from_host
+from autovmap._ways.block import Blocks, index_of
+
+
+def run_blocks(
+    blocks: Blocks,
+    leaves: Sequence[Any],
+    call: Callable[[Sequence[Any]], Any],
+    groups_of: Callable[[Any], Sequence[Group]],
+) -> Any:
+    """The result of a batch, block by block through one program.
+
+    Examples are taken out and put together with NumPy: on the device each new batch size would
+    compile its own slices and concatenations, which is what blocks are there to avoid.
+
+    Args:
+        blocks: the batch in blocks.
+        leaves: the leaves of the call, as they were given.
+        call: runs the program on one block's leaves.
+        groups_of: the group of each leaf of a result.
+    """
+    plan = blocks.plan
+    take = [
+        _taking(plan.leaves[i], leaf, plan.fold(i)) if i in plan.mapped else None
+        for i, leaf in enumerate(leaves)
+    ]
+    results: list[Any] = []
+    for rows in blocks.rows():
+        pairs = zip(take, leaves, strict=True)
+        results.append(call([leaf if of is None else of(rows) for of, leaf in pairs]))
+    first, treedef = jax.tree.flatten(results[0])
+    parts = zip(*(jax.tree.leaves(result) for result in results), strict=True)
+    joined = [
+        _joined(part, group, blocks) if is_array(leaf) else leaf
+        for leaf, part, group in zip(first, parts, groups_of(results[0]), strict=True)
+    ]
+    return jax.tree.unflatten(treedef, joined)
+
+
+def _taking(leaf: Leaf, array: Any, fold: Fold | None) -> Callable[[Sequence[Any]], Any]:
+    """A function from the places of a block's examples to their part of a leaf."""
+    typed = isinstance(array, jax.Array) and is_key(array)
+    data = jax.random.key_data(array) if typed else array
+    host, like = np.asarray(data), leaf_type(data)
+
+    def take(rows: Sequence[Any]) -> Any:
+        part = host[index_of(leaf, rows)]
+        core = host.ndim - leaf.batch_ndim
+        if fold is not None and part.ndim == core:  # one key for all
+            part = np.broadcast_to(part, (len(rows[0]), *part.shape))
+        block = from_host(part, like)
+        if typed:
+            block = jax.random.wrap_key_data(block, impl=jax.random.key_impl(array))
+        return block if fold is None else _folded(block, fold, rows)
+
+    return take
+
+
+def _folded(keys: Any, fold: Fold, rows: Sequence[Any]) -> Any:
+    """A key for each example, its index folded in along the axes that the key lacks.
+
+    As in a plain call: outermost first, and the index counts in the whole batch, so that neither
+    blocks nor what fills the last of them change a draw.
+    """
+    index = np.stack([rows[axis] for axis, _ in fold.axes], axis=1).astype(np.uint32)
+    return _fold(len(fold.axes))(keys, index)
+
+
+@functools.lru_cache(maxsize=16)
+def _fold(axes: int) -> Callable[[Any, Any], Any]:
+    """The program that folds an example's index along so many axes into its key."""
+
+    def one(key: Any, index: Any) -> Any:
+        for i in range(axes):
+            key = jax.random.fold_in(key, index[i])
+        return key
+
+    return jax.jit(jax.vmap(one))
+
+
+def _joined(parts: Sequence[Any], group: Group, blocks: Blocks) -> Any:
+    """One output of all blocks, its one batch dim as the batch dims of the call."""
+    array = parts[0]
+    if group.position is None:
+        return array
+    dim = block_start(group.position, array.ndim, 1)
+    if is_key(array):
+        data = [jax.random.key_data(part) for part in parts]
+        whole = _whole(data, dim, blocks, leaf_type(data[0]))
+        return jax.random.wrap_key_data(whole, impl=jax.random.key_impl(array))
+    return _whole(parts, dim, blocks, leaf_type(array))
+
+
+def _whole(parts: Sequence[Any], dim: int, blocks: Blocks, like: LeafType) -> Any:
+    hosts = [np.asarray(part) for part in parts]
+    whole = np.concatenate(hosts, axis=dim) if len(hosts) > 1 else hosts[0]
+    whole = whole[(*[slice(None)] * dim, slice(blocks.examples))]
+    shape = whole.shape[:dim] + blocks.plan.batch_shape + whole.shape[dim + 1 :]
+    return from_host(whole.reshape(shape), like)
