@@ -34,7 +34,8 @@ Named = tuple[str, Any]
 
 def names_of(module: types.ModuleType) -> Iterator[Named]:
     """The public functions and classes of a module."""
-    for name, value in vars(module).items():
+    for name in dir(module):  # some are loaded when they are asked for
+        value = getattr(module, name)
         own = module is autovmap or getattr(value, "__module__", "") == module.__name__
         kind = inspect.isclass(value) or inspect.isfunction(value)
         if own and kind and not name.startswith("_"):

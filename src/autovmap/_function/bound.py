@@ -10,7 +10,6 @@ import jax
 from autovmap._function.compiled import BoundJitted, Jitted
 from autovmap._function.engine import Variant
 from autovmap._function.methods import JitRequest, Methods
-from autovmap._ways.jit import refuse_mixed
 
 Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
@@ -57,6 +56,8 @@ class BoundAutoVmapped(Methods[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, A
         of its own, and refused otherwise.
         """
         if not request.partition:
+            from autovmap._ways.jit import refuse_mixed
+
             refuse_mixed(self.__self__, f"{self._engine.name}.jit(): the object")
         jitted = cast("Jitted[..., R]", self._function._compiled(request))
         return jitted.__get__(self.__self__)

@@ -11,12 +11,14 @@ from autovmap._cache import BoundedCache
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import by_name, keep_abstract
 from autovmap._function.methods import NO_REQUEST, JitRequest, Methods
-from autovmap._ways.jit import STEP, JitOptions, Program, make_program
-from autovmap._ways.statics import refuse_changing
+
+if TYPE_CHECKING:
+    from autovmap._ways.jit import JitOptions
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
+STEP = "jit: compiled once for each structure, shapes, dtypes and static values"
 TYPES = 256
 """For how many classes it is remembered whether their objects are traced."""
 
@@ -50,7 +52,7 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
             """Call the compiled program."""
             ...
 
-    def __init__(self, function: Any, engine: Engine, options: JitOptions) -> None:
+    def __init__(self, function: Any, engine: Engine, options: "JitOptions") -> None:
         """Use `f.jit()`."""
         functools.update_wrapper(cast("Any", self), function, updated=())
         keep_abstract(self, function)
@@ -100,6 +102,8 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
             if not options.partition and jax.tree_util.all_leaves([instance]):
                 first = options.parameters[0]
                 if not isinstance(instance, type):
+                    from autovmap._ways.statics import refuse_changing
+
                     refuse_changing(instance, f"{options.name}.jit(): {first}", fixed=True)
                 static = replace(options, static=(*options.static, first))
                 found = make_jitted(self._function, self._engine, static)
@@ -116,8 +120,10 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
         return _made_again, (self._function, self._options.options())
 
 
-def make_jitted(function: Any, engine: Engine, options: JitOptions) -> Jitted[..., Any]:
+def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[..., Any]:
     """Compile a decorated function; nothing is traced before the first call."""
+    from autovmap._ways.jit import Program, make_program
+
     program = make_program(engine.run_traced, engine.spec, engine.signature, function, options)
     names = {"call": "__call__"}
     members = {

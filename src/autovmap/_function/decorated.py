@@ -25,8 +25,10 @@ from autovmap._function.identity import adopt, by_name, show_annotations, takes_
 from autovmap._function.methods import JitRequest, Methods
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.spec import Declaration, Spec
-from autovmap._ways.jit import JitOptions
 from autovmap._ways.options import Ways, refuse_jit
+
+if TYPE_CHECKING:
+    from autovmap._ways.jit import JitOptions
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -113,7 +115,7 @@ class AutoVmapped(Methods[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
         )
         return cast("Jitted[P, R]", self._compiled_as(options))
 
-    def _compiled_as(self, options: JitOptions) -> "Jitted[..., Any]":
+    def _compiled_as(self, options: "JitOptions") -> "Jitted[..., Any]":
         """The compiled form under these options, made once."""
         found = self._jitted.get(options)
         if found is None:

@@ -10,6 +10,9 @@ A call goes through `Engine.call`:
 
 The objects that users hold are faces of an engine: `decorated` (the function), `bound` (a method
 with its object) and `compiled` (both under `.jit()`); their methods stand in `methods`.
+
+What only some calls need is imported where it is used, so that `import autovmap` stays quick: a
+plan to be read (`reading`), a failure (`failure`), ways of running (`otherwise`).
 """
 
 import functools
@@ -17,7 +20,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import jax
 import numpy as np
@@ -28,21 +31,12 @@ from autovmap._function.identity import is_method, shown_name
 from autovmap._plan.plan import PlanData
 from autovmap._run.axis_names import naming
 from autovmap._run.core import check_result
-from autovmap._run.depend import dependence_error, shorten
-from autovmap._run.failures import diagnose, hint
 from autovmap._run.fast import Shortcut
 from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, run
 from autovmap._run.steps import prepared
-from autovmap._show.conflict import draw_conflict
-from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
-from autovmap._show.plan import Plan
-from autovmap._show.table import note
-from autovmap._spec.annotations.lazy import read_annotations
 from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.extent import NO_EXTENT
-from autovmap._spec.fold import read_reduce
-from autovmap._spec.operands import as_signature
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.spec import (
     POSITIONAL_ONLY,
@@ -51,13 +45,14 @@ from autovmap._spec.spec import (
     Spec,
     read_spec,
 )
-from autovmap._ways.jit import JitOptions, jit_options
-from autovmap._ways.loop_run import run_loop
 from autovmap._ways.options import PLAIN, Ways, checked_ways
-from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
-from autovmap._ways.program import Kept, current_mesh, sharded_axes
-from autovmap._ways.words import steps
-from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
+from autovmap.errors import BatchShapeError, SpecError
+
+if TYPE_CHECKING:
+    from autovmap._show.plan import Plan
+    from autovmap._ways.jit import JitOptions
+    from autovmap._ways.parts import Parts
+    from autovmap._ways.program import Kept
 
 ARRAYS = (jax.Array, np.ndarray)
 
@@ -134,6 +129,8 @@ class Engine:
         if not self.outline.unread:
             return self.outline
         scope = scope_of(self.named_by)
+        from autovmap._spec.annotations.lazy import read_annotations
+
         spec = read_annotations(self.outline, self.signature, scope, ARRAYS)
         if self.when_read is not None:
             self.when_read(spec)
@@ -146,8 +143,10 @@ class Engine:
         return Binder(self.spec, self.signature, self.skip_first and first == "cls")
 
     @functools.cached_property
-    def programs(self) -> Kept:
+    def programs(self) -> "Kept":
         """The compiled programs that a way of running keeps."""
+        from autovmap._ways.program import Kept
+
         static = self.jit_options(partition=True).static
         run = self.run_traced
         bucket = self.ways.bucket
@@ -160,8 +159,10 @@ class Engine:
             run_block = None
         return Kept(run, self.spec, self.ways, static, self.grouping, run_block)
 
-    def jit_options(self, **given: Any) -> JitOptions:
+    def jit_options(self, **given: Any) -> "JitOptions":
         """What is static and what donated in a compiled call: see `jit_options`."""
+        from autovmap._ways.jit import jit_options
+
         scope = scope_of(self.named_by)
         return jit_options(self.spec, self.signature, scope, self.skip_first, **given)
 
@@ -175,6 +176,8 @@ class Engine:
         if spec.signature is not None:
             text = str(spec.signature)
             return text.partition("->")[0] + "->..." if spec.lifted else text
+        from autovmap._spec.operands import as_signature
+
         parameters = spec.parameters[self.skip_first :]
         positional = [p for p in parameters if p.kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)]
         return as_signature([(p.name, p.rank) for p in positional], list(self.ranks()))
@@ -195,13 +198,15 @@ class Engine:
         try:
             call = self.binder.bind(args, kwargs, run=run)
         except BatchShapeError as error:
+            from autovmap._show.conflict import draw_conflict
+
             draw_conflict(error, self.name)
             raise
         if call.planned.plan.promotion is not None:
             _rank_promotion(call.planned.plan.promotion)
         return call
 
-    def run(self, call: Call, parts: Parts = WHOLE, state: Any = ()) -> Any:
+    def run(self, call: Call, parts: "Parts | None" = None, state: Any = ()) -> Any:
         """Run a call that is bound."""
         planned = call.planned
         plan = planned.plan
@@ -214,49 +219,26 @@ class Engine:
                     if planned.nest is None:
                         planned.nest = make_nest(plan, grouping.groups)
                     return run(plan, planned.nest, body, leaves, grouping)
-                grouping = self._stretched(plan, body, leaves, grouping)
-                return self._run_otherwise(plan, body, leaves, grouping, parts, state)
+                from autovmap._function.otherwise import run_otherwise, stretched
+
+                grouping = stretched(self.spec, grouping, plan, body, leaves)
+                way = (self.spec, self.ways, grouping)
+                return run_otherwise(*way, plan, body, leaves, parts, state)
         except Exception as error:
             self.explain(error, call)
-
-    def _run_otherwise(
-        self,
-        plan: PlanData,
-        body: Body,
-        leaves: Sequence[Any],
-        grouping: Grouping,
-        parts: Parts = WHOLE,
-        state: Any = (),
-    ) -> Any:
-        """Run a plan in a loop or in parts, or with outputs that are not stretched."""
-        if self.spec.reduce is not None:
-            looped = self.ways.looped
-            return run_reduced(plan, self.spec, looped, body, leaves, grouping, parts, state)
-        if self.ways.looped:
-            return run_loop(plan, body, leaves, grouping)
-        if self.ways.compiled:
-            return run_parts(plan, parts, body, leaves, grouping, state)
-        return run(plan, make_nest(plan, grouping.groups), body, leaves, grouping)
 
     def grouping_of(self, plan: PlanData) -> Grouping:
         """Where a plan's outputs go: for all calls of this function the same."""
         return self.grouping
-
-    def _stretched(
-        self, plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Grouping
-    ) -> Grouping:
-        """The same, or under `stretch_outputs=False` what the function's jaxpr tells."""
-        if self.spec.options.stretch_outputs or self.spec.reduce is not None:
-            return grouping  # a fold finds out itself
-        return shorten(plan, body, leaves, grouping)
 
     def run_program(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call by a kept program; a deleted array is found out here, before any trace."""
         try:
             return self.programs.run(call, args, kwargs)
         except RuntimeError as error:
-            unranked = functools.partial(self.binder.unranked, call)
-            found = diagnose(error, call.planned.plan, call.arrays(), unranked)
+            from autovmap._function.failure import diagnosed
+
+            found = diagnosed(self, error, call)
             if found is None:
                 raise
             raise found from error
@@ -265,7 +247,7 @@ class Engine:
         self,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        parts: Parts | None = None,
+        parts: "Parts | None" = None,
         state: Any = (),
     ) -> Any:
         """What a compiled program does of a call, inside its trace.
@@ -275,7 +257,7 @@ class Engine:
         call = self.bind(args, kwargs)
         if parts is None and self.ways.compiled:
             parts = self.programs.decide(call, args, kwargs)
-        return self.run(call, parts or WHOLE, state)
+        return self.run(call, parts, state)
 
     def body(self, call: Call) -> Body:
         """The plain function, of the leaves of the ranked arguments."""
@@ -318,76 +300,30 @@ class Engine:
 
     def explain(self, error: Exception, call: Call) -> NoReturn:
         """Raise an error that the function or JAX raised, with what is known of the call."""
-        explained = self._explained(error, call)
-        if explained is error:
-            raise error
-        raise explained from error
+        from autovmap._function.failure import explained
 
-    def _explained(self, error: Exception, call: Call) -> Exception:
-        """An error of ours that names what JAX does not, or else the same one with a note."""
-        plan, arrays = call.planned.plan, call.arrays()
-        unranked = functools.partial(self.binder.unranked, call)
-        found = diagnose(error, plan, arrays, unranked)
-        if found is None and _is_about_outputs(error):
-            leaves = prepared(plan, arrays)
-            found = dependence_error(plan, self.body(call), leaves, self.grouping_of(plan))
-        if found is not None:
-            return found
-        error.add_note(note(plan))
-        if plan.pattern is not None:
-            error.add_note(f"under the pattern {plan.pattern}")
-        if self.ways.bucket is not None:
-            error.add_note("under .bucket(), which pads batch sizes")
-        if (more := hint(error, unranked)) is not None:
-            error.add_note(more)
-        return error
+        found = explained(self, error, call)
+        if found is error:
+            raise error
+        raise found from error
 
     # --- A plan to be read ---
 
     def plan(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
-    ) -> Plan:
+    ) -> "Plan":
         """What a call would do; `more` is what a face adds to its steps, in words."""
-        call = self.bind(args, kwargs, run=False)
-        steps = self.steps(call, args, kwargs) + more
-        return Plan.of(call.planned.plan, calling(self.spec, call, steps))
+        from autovmap._function.reading import plan_of
+
+        return plan_of(self, args, kwargs, more)
 
     def plan_with_outputs(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
-    ) -> Plan:
+    ) -> "Plan":
         """The same with the result's shapes, for which the function is traced."""
-        call = self.bind(args, kwargs, run=False)
-        examples: list[Example] = []
-        result = result_shapes(functools.partial(self._run_shapes, examples), call)
-        outputs = outputs_of(result, examples[-1])
-        said = self.steps(call, args, kwargs) + more
-        shown = calling(self.spec, call, said, type(result) is tuple)
-        return Plan.of(call.planned.plan, shown, outputs)
+        from autovmap._function.reading import plan_with_outputs_of
 
-    def steps(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
-        """What the way of running adds to a plan, in words."""
-        if self.ways == PLAIN:
-            return ()
-        sized = self.programs.known_size(call, args, kwargs) if self.ways.compiled else None
-        mesh = None
-        if self.ways.shard is not None:
-            mesh = dict(current_mesh(self.ways.shard.mesh, self.name).shape)
-        return steps(call.planned.plan, self.ways, sized, sharded_axes(call), mesh)
-
-    def _run_shapes(self, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:
-        """What a call does, on tracers of its shapes; one example's result is kept too."""
-        plan, body = call.planned.plan, self.body(call)
-        try:
-            with naming(plan, self.spec.options.axis_name):
-                leaves = prepared(plan, arrays)
-                grouping = self._stretched(plan, body, leaves, self.grouping_of(plan))
-                noted = Noted(grouping, examples)
-                result = self._run_otherwise(plan, body, leaves, noted)
-                if not examples:  # called as it is: the result is one example's
-                    noted.of(result)
-                return result
-        except Exception as error:
-            self.explain(error, call)
+        return plan_with_outputs_of(self, args, kwargs, more)
 
     # --- Engines for the same function ---
 
@@ -433,6 +369,8 @@ class Engine:
                 f"{self.name}.reduce(): it is folded already, by .reduce({before}); say all folds "
                 f"in one call, as a prefix of the result"
             )
+        from autovmap._spec.fold import read_reduce
+
         reduce = read_reduce(folds, axes, self.name, one_level)
         return Variant(("reduce", reduce), replace(self.declared, reduce=reduce), self.ways)
 
@@ -452,12 +390,6 @@ class Engine:
         """Run in another way too; a way that is said again replaces itself."""
         ways = replace(self.ways, **changes)
         return Variant(("ways", ways), self.declared, ways)
-
-
-def _is_about_outputs(error: Exception) -> bool:
-    """Whether an error is vmap's on an output that is mapped and shall not be."""
-    ours = isinstance(error, AutoVmapError)
-    return isinstance(error, ValueError) and not ours and "out_axes" in str(error)
 
 
 def _rank_promotion(message: str) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from autovmap._spec.annotations.scope import scope_of
-from autovmap._spec.annotations.shown import true_annotations
 from autovmap._spec.spec import Spec
 
 
@@ -40,6 +39,10 @@ def show_annotations(
     decorated: Any, told: Spec, signature: inspect.Signature, function: Any
 ) -> None:
     """Give a decorated object annotations that are true of it; `__wrapped__` keeps its own."""
+    if "jaxtyping" not in sys.modules:  # then no annotation can be one of its own
+        return
+    from autovmap._spec.annotations.shown import true_annotations
+
     found = true_annotations(told, signature, scope_of(function))
     if not found:
         return

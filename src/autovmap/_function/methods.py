@@ -8,16 +8,18 @@ A new method goes here, and appears on all four.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
 
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import Transform
-from autovmap._show.plan import Plan
 from autovmap._spec.extent import checked_sizes
 from autovmap._spec.options import refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
-from autovmap._ways.program import BucketStats
 from autovmap.errors import SpecError
+
+if TYPE_CHECKING:
+    from autovmap._show.plan import Plan
+    from autovmap._ways.program import BucketStats
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -87,7 +89,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
 
     # --- Planning ---
 
-    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
         """What a call with these arguments would do; nothing is run, traced or allocated.
 
         >>> import jax, jax.numpy as jnp
@@ -107,7 +109,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         """
         return self._engine.plan((*self._first, *args), kwargs, self._steps)
 
-    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
+    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
         """The plan with the result's shapes, for which the function is traced, but not run.
 
         >>> import jax, jax.numpy as jnp
@@ -496,7 +498,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         bucket = read_bucket(sizes, promote, block, self._engine.name)
         return self._again(self._engine.with_ways(bucket=bucket))
 
-    def stats(self) -> BucketStats:
+    def stats(self) -> "BucketStats":
         """What the calls of an `f.bucket()` have come to.
 
         >>> import numpy as np

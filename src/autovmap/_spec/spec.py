@@ -5,7 +5,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
-from autovmap._spec.annotations.reader import unread_parameters
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce, check_names
 from autovmap._spec.gufunc import Gufunc, agreeing
@@ -151,6 +150,8 @@ def read_spec(
     )
     unread: tuple[str, ...] = ()
     if declared.annotated:
+        from autovmap._spec.annotations.reader import unread_parameters
+
         unread = unread_parameters(parameters[skip_first:], trees, function)
     spec = Spec(
         function,

@@ -21,7 +21,6 @@ from autovmap.errors import SpecError
 
 EIGHTH = 8
 """With so many different values of a static number, there is a warning."""
-STEP = "jit: compiled once for each structure, shapes, dtypes and static values"
 
 
 @dataclass(frozen=True, slots=True)

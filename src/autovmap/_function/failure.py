@@ -1,0 +1,43 @@
+"""What is known of a call whose function, or JAX, has raised."""
+
+import functools
+
+from autovmap._bind.binder import Call
+from autovmap._function.engine import Engine
+from autovmap._run.depend import dependence_error
+from autovmap._run.failures import diagnose, hint
+from autovmap._run.steps import prepared
+from autovmap._show.table import note
+from autovmap.errors import AutoVmapError
+
+
+def diagnosed(engine: Engine, error: Exception, call: Call) -> Exception | None:
+    """An error of ours in place of one that JAX raised, where it is known what it means."""
+    unranked = functools.partial(engine.binder.unranked, call)
+    return diagnose(error, call.planned.plan, call.arrays(), unranked)
+
+
+def explained(engine: Engine, error: Exception, call: Call) -> Exception:
+    """An error of ours that names what JAX does not, or else the same one with a note."""
+    plan, arrays = call.planned.plan, call.arrays()
+    unranked = functools.partial(engine.binder.unranked, call)
+    found = diagnose(error, plan, arrays, unranked)
+    if found is None and _is_about_outputs(error):
+        leaves = prepared(plan, arrays)
+        found = dependence_error(plan, engine.body(call), leaves, engine.grouping_of(plan))
+    if found is not None:
+        return found
+    error.add_note(note(plan))
+    if plan.pattern is not None:
+        error.add_note(f"under the pattern {plan.pattern}")
+    if engine.ways.bucket is not None:
+        error.add_note("under .bucket(), which pads batch sizes")
+    if (more := hint(error, unranked)) is not None:
+        error.add_note(more)
+    return error
+
+
+def _is_about_outputs(error: Exception) -> bool:
+    """Whether an error is vmap's on an output that is mapped and shall not be."""
+    ours = isinstance(error, AutoVmapError)
+    return isinstance(error, ValueError) and not ours and "out_axes" in str(error)

@@ -1,0 +1,67 @@
+"""A plan to be read: `f.plan(...)` and `f.plan_with_outputs(...)`."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from autovmap._bind.binder import Call
+from autovmap._function.engine import Engine
+from autovmap._function.otherwise import run_otherwise, stretched
+from autovmap._run.axis_names import naming
+from autovmap._run.steps import prepared
+from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
+from autovmap._show.plan import Plan
+from autovmap._ways.options import PLAIN
+from autovmap._ways.program import current_mesh, sharded_axes
+from autovmap._ways.words import steps
+
+
+def plan_of(
+    engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...]
+) -> Plan:
+    """What a call does; `more` is what is added to its steps, in words."""
+    call = engine.bind(args, kwargs, run=False)
+    shown = calling(engine.spec, call, _steps(engine, call, args, kwargs) + more)
+    return Plan.of(call.planned.plan, shown)
+
+
+def plan_with_outputs_of(
+    engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...]
+) -> Plan:
+    """The same with the result's shapes, for which the function is traced."""
+    call = engine.bind(args, kwargs, run=False)
+    examples: list[Example] = []
+    result = result_shapes(functools.partial(_run_shapes, engine, examples), call)
+    outputs = outputs_of(result, examples[-1])
+    said = _steps(engine, call, args, kwargs) + more
+    shown = calling(engine.spec, call, said, type(result) is tuple)
+    return Plan.of(call.planned.plan, shown, outputs)
+
+
+def _steps(
+    engine: Engine, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[str, ...]:
+    """What the way of running adds to a plan, in words."""
+    if engine.ways == PLAIN:
+        return ()
+    sized = engine.programs.known_size(call, args, kwargs) if engine.ways.compiled else None
+    mesh = None
+    if engine.ways.shard is not None:
+        mesh = dict(current_mesh(engine.ways.shard.mesh, engine.name).shape)
+    return steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh)
+
+
+def _run_shapes(engine: Engine, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:
+    """What a call does, on tracers of its shapes; one example's result is kept too."""
+    plan, body = call.planned.plan, engine.body(call)
+    try:
+        with naming(plan, engine.spec.options.axis_name):
+            leaves = prepared(plan, arrays)
+            grouping = stretched(engine.spec, engine.grouping_of(plan), plan, body, leaves)
+            noted = Noted(grouping, examples)
+            result = run_otherwise(engine.spec, engine.ways, noted, plan, body, leaves)
+            if not examples:  # called as it is: the result is one example's
+                noted.of(result)
+            return result
+    except Exception as error:
+        engine.explain(error, call)
