@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autovmap import BatchShapeError, auto_vmap
@@ -25,6 +25,11 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "plain": lambda f: f,
     "jit": lambda f: f.jit(),
     "loop": lambda f: f.loop(),
+    "chunk": lambda f: f.chunk(2),
+    "one at a time": lambda f: f.chunk(1),
+    "three and remat": lambda f: f.chunk(3, remat=True),
+    "chunk and jit": lambda f: f.chunk(2).jit(),
+    "progress": lambda f: f.chunk(2, progress=lambda done, total: None),
 }
 DTYPES = ("float32", "int32", "int8", "bool", "bfloat16", "complex64")
 BATCHES = ((), (1,), (5,), (4, 3), (1, 7), (3, 1, 2), (0,), (0, 3), (2, 0))
@@ -35,7 +40,7 @@ def several(x: Any, y: Any) -> dict[str, Any]:
     return {
         "both": x[:, None] * y,
         "x": x,
-        "deep": (y.sum(), {"constant": jnp.arange(2, dtype=x.dtype)}),
+        "deep": (y.sum(), {"constant": jnp.array([0, 1]).astype(x.dtype)}),
         "number": 2,
         "text": "no array",
     }
@@ -92,6 +97,7 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
     if shape and draw(st.booleans()):
         count = st.integers(-len(shape), len(shape) - 1)
         axes = draw(st.lists(count, min_size=1, max_size=2, unique_by=lambda a: a % len(shape)))
+    assume(fold != "largest" or dtype not in ("bool", "complex64"))  # -100 is none of their values
     return x, y, shape, fold, axes
 
 
@@ -101,7 +107,6 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
 def test_equals_the_reduction_of_the_plain_call(way: str, call: Any, position: int) -> None:
     x, y, batch, fold, axes = call
     f = auto_vmap(x=1, y=1, out_axes=position)(several)
-    said = {"text": None, ...: None}
     said = OWN[fold][0] if fold in OWN else fold
     run = WAYS[way](f.reduce(said, axes=None if axes is None else tuple(axes)))
     plain = f(x, y)

@@ -105,8 +105,8 @@ class Engine:
         """Called with the spec once ranks have been read from annotations."""
         options = self.outline.options
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
-        if self.outline.reduce is not None and ways.compiled:  # to come
-            raise SpecError(f"{self.name}.reduce(): not yet with .chunk, .shard or .bucket")
+        if self.outline.reduce is not None and (ways.shard or ways.bucket):  # to come
+            raise SpecError(f"{self.name}.reduce(): not yet with .shard or .bucket")
         self.grouping = declared_grouping(self.outline)
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None

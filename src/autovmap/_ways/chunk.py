@@ -1,5 +1,6 @@
 """How a batch is cut into chunks: which batch axes, and how many examples of each at once."""
 
+import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,16 @@ from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap.errors import SpecError
 
+EIGHT = 8
+"""XLA runs multiples of this best."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """One batch axis that is cut: its layer, its size, and how much of it a chunk has.
 
-    The last chunk ends with the axis, and so overlaps the one before where sizes do not divide.
+    Where sizes do not divide, the last chunk ends with the axis and so overlaps the one before;
+    or, where no example may be counted twice, it is smaller.
     """
 
     layer: int
@@ -24,6 +29,7 @@ class Split:
     step: int
     dims: tuple[int | None, ...]
     """A row a leaf: its dim along this axis, sizes of 1 squeezed; None where it has none."""
+    overlaps: bool = True
 
     @property
     def count(self) -> int:
@@ -33,7 +39,8 @@ class Split:
     @property
     def starts(self) -> tuple[int, ...]:
         """Where the parts begin."""
-        return tuple(min(i * self.step, self.size - self.step) for i in range(self.count))
+        last = self.size - self.step if self.overlaps else self.size
+        return tuple(min(i * self.step, last) for i in range(self.count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,18 @@ class Chunks:
     splits: tuple[Split, ...]
     inner: PlanData
     """The plan of one chunk, of leaves without the dims that are cut down to one example."""
+    rest: PlanData | None = None
+    """That of the last, smaller chunk of the innermost axis that is cut, if there is one."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """How much of each axis that is cut a chunk has."""
+        return tuple(split.step for split in self.splits)
+
+    @property
+    def rest_steps(self) -> tuple[int, ...]:
+        """The same of the smaller last chunk."""
+        return (*self.steps[:-1], self.splits[-1].size % self.splits[-1].step)
 
     @property
     def count(self) -> int:
@@ -56,10 +75,20 @@ class Chunks:
 
     def starts(self) -> list[tuple[int, ...]]:
         """For each chunk, where it begins along each split, the first split outermost."""
-        found: list[tuple[int, ...]] = [()]
-        for split in self.splits:
-            found = [(*before, start) for before in found for start in split.starts]
-        return found
+        return list(itertools.product(*(split.starts for split in self.splits)))
+
+    def outer_starts(self) -> list[tuple[int, ...]]:
+        """The same for all splits but the last."""
+        return list(itertools.product(*(split.starts for split in self.splits[:-1])))
+
+    def sizes(self, rest: bool) -> dict[int, int]:
+        """For each axis that is cut, how much of it a chunk has."""
+        steps = self.rest_steps if rest else self.steps
+        return {split.axis: step for split, step in zip(self.splits, steps, strict=True)}
+
+    def is_rest(self, starts: Sequence[int]) -> bool:
+        """Whether the chunk that begins there is the smaller last one."""
+        return self.rest is not None and starts[-1] == self.splits[-1].starts[-1]
 
 
 def covered(chunks: Chunks) -> list[tuple[tuple[int, int], ...]]:
@@ -72,12 +101,16 @@ def covered(chunks: Chunks) -> list[tuple[tuple[int, int], ...]]:
     return found
 
 
-def plan_chunks(plan: PlanData, examples: int, sharded: Collection[int] = ()) -> Chunks:
+def plan_chunks(
+    plan: PlanData, examples: int, sharded: Collection[int] = (), overlaps: bool = True
+) -> Chunks:
     """Cut a batch into chunks of at most `examples`, counted over the whole batch shape.
 
     The outermost axis is cut first, down to one example if the axes inside it do not fit; then
     the next. Axes in `sharded` come last. An axis that no leaf is mapped along is never cut, as
-    nothing is computed for it.
+    nothing is computed for it. Only the axis that is cut last has chunks of several examples.
+
+    Without `overlaps` no example is in two chunks: the last one may be smaller.
 
     >>> from autovmap._plan.leaf import Leaf
     >>> from autovmap._plan.plan import make_plan
@@ -85,6 +118,8 @@ def plan_chunks(plan: PlanData, examples: int, sharded: Collection[int] = ()) ->
     >>> plan = make_plan("f", [Leaf("x", (4, 1000), "float32", 0)], Options())
     >>> [(split.axis, split.step, split.count) for split in plan_chunks(plan, 300).splits]
     [(-2, 1, 4), (-1, 250, 4)]
+    >>> plan_chunks(plan, 300, overlaps=False).splits[-1].starts
+    (0, 250, 500, 750)
 
     Raises:
         SpecError: only cutting a named axis could make the chunks small enough, or a size is
@@ -101,8 +136,7 @@ def plan_chunks(plan: PlanData, examples: int, sharded: Collection[int] = ()) ->
         size = int(plan.layers[i].size)
         rest = total // size
         step = max(1, examples // rest)
-        step = -(-size // -(-size // step))
-        steps[i] = step
+        step = steps[i] = _evened(size, step, overlaps)
         total = rest * step
     named = [layer for layer in plan.layers if layer.name is not None and layer.size != 1]
     if total > examples and named:
@@ -114,7 +148,28 @@ def plan_chunks(plan: PlanData, examples: int, sharded: Collection[int] = ()) ->
             f"part of it, so allow {math.prod(int(layer.size) for layer in named)} examples at "
             f"once, or leave axis_name out"
         )
-    return _cut(plan, steps)
+    return _cut(plan, steps, overlaps, _order(plan.layers, sharded))
+
+
+def _evened(size: int, step: int, overlaps: bool) -> int:
+    """A size of chunks that makes them as even as they can be, of which no more are needed.
+
+    Where none may overlap, a size that divides the axis spares a program for the last one, and
+    with it half of the compiling: that is worth up to a third more chunks.
+
+    >>> _evened(2500, 1000, True), _evened(1000, 64, False), _evened(1000, 32, False)
+    (834, 50, 25)
+    >>> _evened(60000, 256, False), _evened(997, 64, False)
+    (240, 64)
+    """
+    if overlaps:
+        return -(-size // -(-size // step))
+    if size // step < step:  # the fewer of the two ways to count them
+        counts = range(-(-size // step), 4 * size // (3 * step) + 1)
+        sizes = [size // count for count in counts if size % count == 0]
+    else:
+        sizes = [found for found in range(step, -(-3 * step // 4) - 1, -1) if size % found == 0]
+    return next((found for found in sizes if found % EIGHT == 0), sizes[0] if sizes else step)
 
 
 def _order(layers: Sequence[Layer], sharded: Collection[int]) -> list[int]:
@@ -127,7 +182,7 @@ def _order(layers: Sequence[Layer], sharded: Collection[int]) -> list[int]:
     return sorted(free, key=lambda i: layers[i].axis in sharded)
 
 
-def _cut(plan: PlanData, steps: dict[int, int]) -> Chunks:
+def _cut(plan: PlanData, steps: dict[int, int], overlaps: bool, order: Sequence[int]) -> Chunks:
     splits = tuple(
         Split(
             i,
@@ -135,15 +190,23 @@ def _cut(plan: PlanData, steps: dict[int, int]) -> Chunks:
             int(plan.layers[i].size),
             steps[i],
             tuple(leaf_dim(plan.layers, i, row) for row in range(len(plan.leaves))),
+            overlaps,
         )
-        for i in sorted(steps)
+        for i in sorted(steps, key=order.index if not overlaps else None)
     )
     layers = tuple(
         replace(layer, size=steps.get(i, layer.size))
         for i, layer in enumerate(plan.layers)
         if steps.get(i) != 1
     )
-    return Chunks(splits, with_layers(plan, layers))
+    inner = with_layers(plan, layers)
+    if overlaps or not splits or splits[-1].size % splits[-1].step == 0:
+        return Chunks(splits, inner)
+    last = splits[-1]
+    smaller = [
+        replace(la, size=last.size % last.step) if la.axis == last.axis else la for la in layers
+    ]
+    return Chunks(splits, inner, with_layers(plan, smaller))
 
 
 def with_layers(plan: PlanData, layers: Sequence[Layer]) -> PlanData:

@@ -1,7 +1,7 @@
 """A batch in chunks: one after the other in a scan, inside one compiled program."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +15,126 @@ from autovmap._plan.plan import PlanData
 from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
-from autovmap._ways.chunk import Chunks, output_dim
+from autovmap._ways.chunk import Chunks, Split, output_dim
 from autovmap._ways.explicit import alike, entries, refuse_cut, shape_like, zeros
 
 Outputs: TypeAlias = tuple[list[Any], ...]
-"""The array leaves of a result, in one list a group."""
+"""What is kept of the outputs, in one list a group: arrays, or what a fold keeps."""
+
+
+class Keeper(Protocol):
+    """What is done with a group's outputs, chunk by chunk."""
+
+    def empty(self) -> list[Any]:
+        """What is kept before the first chunk."""
+        ...
+
+    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+        """What is kept of one chunk, from its nest's outputs and the plan of that nest."""
+        ...
+
+    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
+        """What is kept once a chunk that begins at these places has joined."""
+        ...
+
+    def shown(self, kept: Sequence[Any]) -> list[Any]:
+        """What is kept, as arrays that a compiled program may hand to the host."""
+        ...
+
+    def finished(self, kept: Sequence[Any]) -> list[Any]:
+        """The outputs of the whole batch."""
+        ...
+
+    def so_far(
+        self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any], steps: Sequence[int]
+    ) -> list[Any]:
+        """The outputs of a chunk alone, or what all chunks so far have come to."""
+        ...
+
+
+class Written:
+    """Outputs that are put where they belong: `dynamic_update_slice` of whole arrays.
+
+    Args:
+        plan: the plan of the whole batch.
+        splits: the axes that are cut.
+        group: the group of outputs.
+        shapes: their shapes for the whole batch.
+    """
+
+    def __init__(
+        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
+    ) -> None:
+        self._plan = plan
+        self._splits = splits
+        self._group = group
+        self._shapes = shapes
+
+    def empty(self) -> list[Any]:
+        return [zeros(_data_shape(x), _data_dtype(x), x) for x in self._shapes]
+
+    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+        """The outputs with a dim of 1 along each axis that was cut to one; keys as their data."""
+        return [self._shaped(x, whole) for x, whole in zip(outputs, self._shapes, strict=True)]
+
+    def _shaped(self, array: Any, whole: Any) -> Any:
+        array = jnp.asarray(array)
+        dims = [
+            dim
+            for split in self._splits
+            if split.step == 1 and (dim := self._dim(split, whole)) is not None
+        ]
+        array = lax.expand_dims(array, dims) if dims else array
+        return jax.random.key_data(array) if is_key(array) else array
+
+    def _dim(self, split: Split, whole: Any) -> int | None:
+        return output_dim(self._group, self._plan.layers, split.layer, len(whole.shape))
+
+    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
+        return [
+            self._put(array, part, whole, starts)
+            for array, part, whole in zip(kept, chunk, self._shapes, strict=True)
+        ]
+
+    def _put(self, array: Any, part: Any, whole: Any, starts: Sequence[Any]) -> Any:
+        at: list[Any] = [np.int32(0)] * array.ndim
+        for split, start in zip(self._splits, starts, strict=True):
+            dim = self._dim(split, whole)
+            if dim is not None:
+                at[dim] = start
+        part = alike(lax.convert_element_type(part, array.dtype), array)
+        return lax.dynamic_update_slice(array, part, at) if array.ndim else part
+
+    def shown(self, kept: Sequence[Any]) -> list[Any]:
+        return self.finished(kept)
+
+    def finished(self, kept: Sequence[Any]) -> list[Any]:
+        """Keys as keys, and weak types, as the function gave them."""
+        return [_as(x, shape) for x, shape in zip(kept, self._shapes, strict=True)]
+
+    def so_far(
+        self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any], steps: Sequence[int]
+    ) -> list[Any]:
+        return self.finished(chunk)
+
+
+class Passed(Written):
+    """Outputs of which nothing is kept: each chunk's go to the caller."""
+
+    def empty(self) -> list[Any]:
+        return []
+
+    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
+        return []
+
+    def shown(self, kept: Sequence[Any]) -> list[Any]:
+        return []
 
 
 class Chunked:
     """A plan that is run in chunks: its parts, for a loop in the program or on the host.
 
-    `dynamic_slice` takes a chunk's part of each leaf, `dynamic_update_slice` puts its outputs
-    where they belong.
+    `dynamic_slice` takes a chunk's part of each leaf, and each group's keeper its outputs.
 
     Args:
         plan: the plan of the whole batch.
@@ -35,6 +143,8 @@ class Chunked:
         leaves: the leaves, sizes of 1 squeezed.
         groups: the groups of outputs.
         caught: where the structure of the result is kept.
+        keepers: what makes a group's keeper, from its outputs' shapes for the whole batch.
+        valid: along some axes, which examples count.
     """
 
     def __init__(
@@ -45,6 +155,8 @@ class Chunked:
         leaves: Sequence[Any],
         groups: Sequence[Group],
         caught: Result,
+        keepers: "MakeKeeper",
+        valid: Mapping[int, Any],
     ) -> None:
         self._plan = plan
         self._chunks = chunks
@@ -52,32 +164,62 @@ class Chunked:
         self._leaves = leaves
         self._groups = groups
         self._caught = caught
-        self._nest = make_nest(chunks.inner, groups)
+        self._valid = valid
         refuse_cut(plan, chunks, leaves)
-        self._whole = self._shapes()
+        shapes = self._shapes()
+        self._keepers = [
+            keepers(plan, chunks.splits, group, part)
+            for group, part in zip(groups, shapes, strict=True)
+        ]
 
     def run(self, remat: bool = False) -> Outputs:
         """All outputs, by a scan over the chunks.
 
         With `remat`, a chunk is computed again in the backward pass.
         """
-        one = jax.checkpoint(self.one) if remat else self.one
+        one = jax.checkpoint(self.one, static_argnums=1) if remat else self.one
+        chunks = self._chunks
 
         def step(outputs: Outputs, starts: Any) -> tuple[Outputs, None]:
-            return self.put(outputs, one(starts), starts), None
+            return self.put(outputs, one(starts, False), starts), None
 
-        starts = np.asarray(self._chunks.starts(), np.int32)
-        outputs, _ = lax.scan(step, self.empty(), starts)
-        return self.finished(outputs)
+        if chunks.rest is None:
+            starts = np.asarray(chunks.starts(), np.int32)
+            outputs, _ = lax.scan(step, self.empty(), starts)
+            return self.finished(outputs)
+        last = chunks.splits[-1]
+
+        def along(outputs: Outputs, before: Any) -> tuple[Outputs, None]:
+            """All chunks along the axis that is cut last, and then the smaller one.
+
+            Where that begins is counted on the way: were it known before, XLA would take its part
+            of the inputs before the loop, and hold it all the while.
+            """
+
+            def at(carry: Any, _: None) -> tuple[Any, None]:
+                outputs, start = carry
+                outputs, _ = step(outputs, jnp.append(before, start))
+                return (outputs, start + np.int32(last.step)), None
+
+            carry, _ = lax.scan(at, (outputs, np.int32(0)), length=last.count - 1)
+            outputs, start = carry
+            starts = jnp.append(before, start)
+            return self.put(outputs, one(starts, True), starts), None
+
+        outer = np.asarray(chunks.outer_starts(), np.int32)
+        if len(outer) == 1:
+            return self.finished(along(self.empty(), outer[0])[0])
+        return self.finished(lax.scan(along, self.empty(), outer)[0])
 
     def _shapes(self) -> tuple[list[Any], ...]:
         """The shapes of the whole result.
 
         They follow from those of a chunk, of which nothing is mapped that the chunk does not map.
-        Where an output lacks batch axes, the nest of all layers checks that it does so by right.
+        Where an output is to have no batch axes, the nest of all layers checks that by rights.
         """
-        if all(group.position is not None and group.axes is None for group in self._groups):
-            parts = jax.eval_shape(lambda: self._run([0] * len(self._chunks.splits)))
+        if all(group.position is not None for group in self._groups):
+            starts = [0] * len(self._chunks.splits)
+            parts = jax.eval_shape(lambda: self._run(starts, self._chunks.inner))
             return tuple(
                 [self._grown(x, group) for x in part]
                 for group, part in zip(self._groups, parts, strict=True)
@@ -94,10 +236,10 @@ class Chunked:
 
     def _grown(self, part: Any, group: Group) -> Any:
         """The shape of a whole output, from that of a chunk."""
-        splits = self._chunks.splits
+        splits = [s for s in self._chunks.splits if group.has(self._plan.layers[s.layer])]
         shape, spec = list(part.shape), list(entries(part))
         ndim = len(shape) + sum(split.step == 1 for split in splits)
-        for split in splits:
+        for split in sorted(splits, key=lambda split: split.layer):
             dim = output_dim(group, self._plan.layers, split.layer, ndim)
             assert dim is not None
             shape[dim : dim + (split.step != 1)] = [split.size]
@@ -105,79 +247,83 @@ class Chunked:
         return shape_like(part, shape, spec)
 
     def empty(self) -> Outputs:
-        """Arrays for the whole result, without contents."""
+        """What is kept before the first chunk."""
+        return tuple(keeper.empty() for keeper in self._keepers)
+
+    def one(self, starts: Any, rest: bool) -> Outputs:
+        """What is kept of the chunk that begins there; `rest`: of the smaller last one."""
+        chunks = self._chunks
+        plan = chunks.inner if chunks.rest is None or not rest else chunks.rest
+        outputs, valid = self._run(starts, plan), self._valid_of(starts, plan)
         return tuple(
-            [zeros(_data_shape(x), _data_dtype(x), x) for x in shapes] for shapes in self._whole
+            keeper.one(part, plan, valid)
+            for keeper, part in zip(self._keepers, outputs, strict=True)
         )
 
-    def one(self, starts: Any) -> Outputs:
-        """The outputs of the chunk that begins at these places, keys as their data."""
-        return tuple(
-            [self._shaped(x, whole, group) for x, whole in zip(part, shapes, strict=True)]
-            for group, part, shapes in zip(
-                self._groups, self._run(starts), self._whole, strict=True
-            )
-        )
-
-    def _run(self, starts: Any) -> tuple[list[Any], ...]:
-        """The outputs of that chunk, as its nest gives them."""
+    def _run(self, starts: Any, plan: PlanData) -> tuple[list[Any], ...]:
+        """The outputs of that chunk, as the nest of its plan gives them."""
         rows = list(self._leaves)
-        for split, start in reversed(list(zip(self._chunks.splits, starts, strict=True))):
+        splits = list(zip(self._chunks.splits, self._steps(plan), starts, strict=True))
+        for split, step, start in sorted(splits, key=lambda cut: -cut[0].layer):
             for row, dim in enumerate(split.dims):
                 if dim is not None:
-                    rows[row] = _part(rows[row], start, split.step, dim)
-        inner = self._chunks.inner
+                    rows[row] = _part(rows[row], start, step, split.step == 1, dim)
         running = Running(self._body, rows, self._caught)
-        return self._nest(running, *[rows[i] for i in inner.mapped])
+        nest = make_nest(plan, self._groups)
+        return nest(running, *[rows[i] for i in plan.mapped])
 
-    def _shaped(self, array: Any, whole: Any, group: Group) -> Any:
-        """A chunk's output with a dim of 1 along each axis that it was cut down to one of."""
-        array = jnp.asarray(array)
-        dims = [
-            dim
-            for split in self._chunks.splits
-            if split.step == 1 and (dim := self._dim(group, split.layer, whole)) is not None
-        ]
-        array = lax.expand_dims(array, dims) if dims else array
-        return jax.random.key_data(array) if is_key(array) else array
+    def _steps(self, plan: PlanData) -> tuple[int, ...]:
+        return self._chunks.rest_steps if plan is self._chunks.rest else self._chunks.steps
 
-    def _dim(self, group: Group, layer: int, whole: Any) -> int | None:
-        return output_dim(group, self._plan.layers, layer, len(whole.shape))
+    def _valid_of(self, starts: Any, plan: PlanData) -> Mapping[int, Any]:
+        """Which of a chunk's examples count, along the axes where not all do."""
+        found = dict(self._valid)
+        for split, step, start in zip(self._chunks.splits, self._steps(plan), starts, strict=True):
+            if split.axis in found:
+                found[split.axis] = _part(found[split.axis], start, step, split.step == 1, 0)
+        return found
 
     def put(self, outputs: Outputs, chunk: Outputs, starts: Any) -> Outputs:
-        """The outputs with those of one chunk in place."""
+        """What is kept once a chunk has joined."""
         return tuple(
-            [
-                self._put(x, part, whole, group, starts)
-                for x, part, whole in zip(*parts, strict=True)
-            ]
-            for group, *parts in zip(self._groups, outputs, chunk, self._whole, strict=True)
+            keeper.put(kept, part, starts)
+            for keeper, kept, part in zip(self._keepers, outputs, chunk, strict=True)
         )
 
-    def _put(self, array: Any, part: Any, whole: Any, group: Group, starts: Any) -> Any:
-        at: list[Any] = [np.int32(0)] * array.ndim
-        for split, start in zip(self._chunks.splits, starts, strict=True):
-            dim = self._dim(group, split.layer, whole)
-            if dim is not None:
-                at[dim] = start
-        part = alike(lax.convert_element_type(part, array.dtype), array)
-        return lax.dynamic_update_slice(array, part, at) if array.ndim else part
+    def shown(self, outputs: Outputs) -> Outputs:
+        """What is kept, as arrays that a compiled program may hand to the host."""
+        return tuple(k.shown(part) for k, part in zip(self._keepers, outputs, strict=True))
 
     def finished(self, outputs: Outputs) -> Outputs:
-        """The outputs as the function gave them: keys, and values of weak type."""
+        """The outputs of the whole batch, as its nest would give them."""
+        return tuple(k.finished(part) for k, part in zip(self._keepers, outputs, strict=True))
+
+    def so_far(self, outputs: Outputs, chunk: Outputs, starts: Any, rest: bool) -> Outputs:
+        """The outputs of a chunk alone; of those that are folded, what has come together so far."""
+        steps = self._chunks.rest_steps if rest else self._chunks.steps
         return tuple(
-            [_as(x, shape) for x, shape in zip(part, shapes, strict=True)]
-            for part, shapes in zip(outputs, self._whole, strict=True)
+            keeper.so_far(kept, part, starts, steps)
+            for keeper, kept, part in zip(self._keepers, outputs, chunk, strict=True)
         )
+
+
+class MakeKeeper(Protocol):
+    """What makes the keeper of a group."""
+
+    def __call__(
+        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any], /
+    ) -> Keeper:
+        """From a plan, the axes that are cut, a group, and its outputs' shapes."""
+        ...
 
 
 def opened(outputs: Outputs) -> Outputs:
     """The outputs with keys as their data."""
-    return tuple([jax.random.key_data(x) if is_key(x) else x for x in part] for part in outputs)
+    return jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, outputs)
 
 
-def _part(array: Any, start: Any, step: int, dim: int) -> Any:
-    if step == 1:
+def _part(array: Any, start: Any, step: int, index: bool, dim: int) -> Any:
+    if index:
         return lax.dynamic_index_in_dim(array, start, dim, keepdims=False)
     return lax.dynamic_slice_in_dim(array, start, step, dim)
 

@@ -233,7 +233,7 @@ class Combining:
         )
 
     def part(self, parts: Sequence[Part]) -> State:
-        fronts = [jnp.moveaxis(jnp.asarray(p.array), p.batch, range(len(p.batch))) for p in parts]
+        fronts = [jnp.moveaxis(_strong(p.array), p.batch, range(len(p.batch))) for p in parts]
         block, first = len(parts[0].batch), parts[0].batch[:1]
         folded = [d - first[0] for d in parts[0].dims]
         for i, part in enumerate(parts):
@@ -287,7 +287,7 @@ class Combining:
         found: dict[tuple[int, ...], list[Any]] = {}
         for index in itertools.product(*map(range, shape)):
             at = tuple(i for dim, i in enumerate(index) if dim not in dims)
-            example = [part.array[index] for part in parts]
+            example = [_strong(part.array[index]) for part in parts]
             found[at] = self._example(found[at], example) if at in found else example
         if not found:
             return self.part(parts)
@@ -357,11 +357,17 @@ class Combining:
                     f"{jnp.shape(value)} from two of shape {jnp.shape(like)}; what combines two "
                     f"values gives one of their shape"
                 )
-        return [jnp.asarray(x).astype(y.dtype) for x, y in zip(out, one, strict=True)]
+        return [_strong(x, y.dtype) for x, y in zip(out, one, strict=True)]
 
     def _neutral(self, i: int, core: Sequence[Any], like: Any) -> Any:
         value = self._identity[0 if self._alone else i]
         return jnp.broadcast_to(jnp.asarray(value).astype(like.dtype), tuple(core))
+
+
+def _strong(value: Any, dtype: Any = None) -> Any:
+    """A value as an array without a weak type, as `jnp`'s reductions give it."""
+    array = jnp.asarray(value)
+    return lax.convert_element_type(array, array.dtype if dtype is None else dtype)
 
 
 def _at(value: Any, shape: Sequence[Any], at: int, kept: int) -> Any:

@@ -1,6 +1,6 @@
 """A plan run in parts: over the devices of a mesh, in chunks on each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +10,7 @@ from autovmap._run.nest import Body, Running, make_nest, run
 from autovmap._run.result import Result
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
-from autovmap._ways.chunk_run import Chunked, Outputs, opened
+from autovmap._ways.chunk_run import Chunked, Outputs, Written, opened
 from autovmap._ways.loop_run import run_loop
 from autovmap._ways.reduce_run import Reducing, fold_looped, reducing_of, traced_once
 from autovmap._ways.shard import Shards
@@ -34,6 +34,10 @@ class Parts:
     mesh: Any = None
     stage: Stage = "whole"
     """Which part of the work this is: all, or what a loop on the host takes step by step."""
+    rest: bool = False
+    """Whether a step is that of the smaller last chunk."""
+    passing: bool = False
+    """Whether a step gives a chunk's result, or the fold so far, beside what is kept."""
 
 
 WHOLE = Parts()
@@ -58,29 +62,39 @@ def run_parts(
         return run(plan, make_nest(plan, groups), body, leaves, grouping)
     caught = Result(plan.function, grouping)
 
-    def joined(outputs: Outputs) -> Any:
+    def joined(outputs: Outputs, sizes: Mapping[int, int] | None = None) -> Any:
         if reducing is not None:
-            return caught.joined(reducing.finished(outputs, groups))
+            return caught.joined(reducing.finished(outputs, groups, sizes))
         return caught.join(outputs, plan)
 
+    keepers = Written if reducing is None else reducing.keeper
+    overlaps = reducing is None
+
     if parts.stage != "whole":
-        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
-        chunked = Chunked(plan, chunks, body, leaves, groups, caught)
+        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
+        keepers = reducing.passer if reducing is not None and parts.passing else keepers
+        chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, {})
         if parts.stage == "empty":
-            return chunked.finished(chunked.empty())
+            return chunked.shown(chunked.empty())
         outputs, starts = state
+        if parts.stage == "finish":
+            return joined(chunked.finished(opened(outputs or starts)))
+        one = chunked.one(starts, parts.rest)
         if parts.stage == "one":
-            return joined(chunked.finished(chunked.one(starts)))
-        if parts.stage == "step":
-            # Donated and given back as what they are: data for a key would be no use to JAX.
-            return chunked.finished(chunked.put(opened(outputs), chunked.one(starts), starts))
-        return joined(outputs)
+            return joined(chunked.finished(one))
+        # Donated and given back as what they are: data for a key would be no use to JAX.
+        outputs = chunked.put(opened(outputs), one, starts)
+        if not parts.passing:
+            return chunked.shown(outputs)
+        so_far = chunked.so_far(outputs, one, starts, parts.rest)
+        return chunked.shown(outputs), joined(so_far, chunks.sizes(parts.rest))
 
     def inside(part: PlanData, leaves: Sequence[Any]) -> Outputs:
         if parts.examples is not None:
-            chunks = plan_chunks(part, parts.examples, parts.sharded)
+            chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps)
             if chunks.splits:
-                return Chunked(part, chunks, body, leaves, groups, caught).run(parts.remat)
+                chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, {})
+                return chunked.run(parts.remat)
         nest = make_nest(part, groups)
         outputs = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
         return outputs if reducing is None else reducing.folded(part, outputs, groups)

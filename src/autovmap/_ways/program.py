@@ -19,7 +19,7 @@ from autovmap._ways.block import plan_blocks
 from autovmap._ways.block_run import run_blocks
 from autovmap._ways.bucket import padded_dims, padded_sizes
 from autovmap._ways.bucket_run import cut, pad, refuse_spread
-from autovmap._ways.chunk import covered, plan_chunks
+from autovmap._ways.chunk import Chunks, covered, plan_chunks
 from autovmap._ways.chunk_run import without
 from autovmap._ways.chunk_size import Sizing
 from autovmap._ways.explicit import entries
@@ -114,7 +114,7 @@ class Kept:
     ) -> Any:
         """A loop on the host over compiled chunks, which tells how far it is."""
         plan = call.planned.plan
-        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
+        chunks = self._chunks(plan, parts)
         total = math.prod(int(size) for size in plan.batch_shape)
         with reporting(progress, total, self._spec.function) as report:
             if not chunks.splits:
@@ -127,10 +127,14 @@ class Kept:
             done = 0
             for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
                 at = np.asarray(starts, np.int32)
-                outputs = jax.block_until_ready(self.partition(split, step, outputs, at))
+                now = replace(step, rest=chunks.is_rest(starts))
+                outputs = jax.block_until_ready(self.partition(split, now, outputs, at))
                 done += math.prod(stop - first for first, stop in own)
                 report(done * (total // whole))
-            return self.partition(split, replace(parts, stage="finish"), outputs)
+            finish = replace(parts, stage="finish")
+            if self._spec.reduce is not None:  # what is kept is of no use to the result
+                return self.partition(split, finish, (), outputs)
+            return self.partition(split, finish, outputs)
 
     def iterate(
         self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -139,10 +143,13 @@ class Kept:
         plan = call.planned.plan
         split = self.partition.split(args, kwargs)
         parts = self._decided(call, lambda: split)
-        chunks = plan_chunks(plan, parts.examples or 1, parts.sharded)
+        chunks = self._chunks(plan, parts)
         block = len(plan.batch_shape)
         if not chunks.splits:
             yield (slice(None),) * block, self.partition(split, parts)
+            return
+        if self._spec.reduce is not None:
+            yield from self._folded(split, replace(parts, passing=True), chunks, block)
             return
         one = replace(parts, stage="one")
         for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
@@ -156,6 +163,24 @@ class Kept:
             if again:
                 out = without(out, plan, again, self._grouping.of(out))
             yield tuple(index), out
+
+    def _folded(
+        self, split: Split, parts: Parts, chunks: Chunks, block: int
+    ) -> Iterator[tuple[tuple[slice, ...], Any]]:
+        """The fold of all chunks so far after each of them, with the place of this one."""
+        kept = self.partition(split, replace(parts, stage="empty"))
+        for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
+            step = replace(parts, stage="step", rest=chunks.is_rest(starts))
+            kept, out = self.partition(split, step, kept, np.asarray(starts, np.int32))
+            index = [slice(None)] * block
+            for cut_axis, part in zip(chunks.splits, own, strict=True):
+                index[cut_axis.axis] = slice(*part)
+            yield tuple(index), out
+
+    def _chunks(self, plan: PlanData, parts: Parts) -> Chunks:
+        """The chunks of a loop on the host; where outputs are folded, none holds another's."""
+        overlaps = self._spec.reduce is None
+        return plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
 
     def decide(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
         """What is decided of a call before its program is looked up."""

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from autovmap._bind.leaves import is_array
@@ -19,7 +20,9 @@ from autovmap._run.once import again, trace_once
 from autovmap._run.steps import done
 from autovmap._spec.fold import Fold, Reduce, fold_of
 from autovmap._spec.spec import Spec
-from autovmap._ways.folds import Combining, Folding, Part, folding, leaves_at_once
+from autovmap._ways.chunk import Split
+from autovmap._ways.chunk_run import Keeper, Outputs, Passed, Written
+from autovmap._ways.folds import Combining, Folding, Part, State, folding, leaves_at_once
 from autovmap._ways.reduce import (
     Folded,
     FoldGroup,
@@ -30,9 +33,6 @@ from autovmap._ways.reduce import (
     refuse_empty,
 )
 from autovmap.errors import SpecError
-
-Outputs: TypeAlias = tuple[list[Any], ...]
-"""The array leaves of a result, in one list a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,22 @@ class Reducing:
         """How often each counts: along axes that the output does not depend on."""
         return examples_in(group.over - (group.axes or frozenset()), self.sizes)
 
+    def keeper(
+        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
+    ) -> Keeper:
+        """What keeps a group's outputs while chunks run."""
+        if isinstance(group, FoldGroup):
+            return FoldKeeper(self, splits, group, shapes)
+        return Written(plan, splits, group, shapes)
+
+    def passer(
+        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
+    ) -> Keeper:
+        """The same where outputs that are not folded go to the caller chunk by chunk."""
+        if isinstance(group, FoldGroup):
+            return FoldKeeper(self, splits, group, shapes)
+        return Passed(plan, splits, group, shapes)
+
     def folded(self, part: PlanData, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
         """What a nest gives, folded all at once; `part` is the plan of the nest."""
         return tuple(
@@ -65,25 +81,34 @@ class Reducing:
             for group, arrays in zip(groups, outputs, strict=True)
         )
 
-    def finished(self, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
-        """The outputs with all batch dims that they are to have, for `Result.joined`."""
+    def finished(
+        self, outputs: Outputs, groups: Sequence[Group], sizes: Mapping[int, int] | None = None
+    ) -> Outputs:
+        """The outputs with all batch dims that they are to have, for `Result.joined`.
+
+        `sizes` are those of axes of which only a chunk is there.
+        """
+        kept = self.kept
+        shape = list(kept.plan.batch_shape)
+        for axis, size in (sizes or {}).items():
+            if axis not in kept.over:
+                shape[kept.axis(axis)] = size
         return tuple(
-            [self.finish(array, group) for array in arrays]
+            [self._finish(array, group, tuple(shape)) for array in arrays]
             for group, arrays in zip(groups, outputs, strict=True)
         )
 
-    def finish(self, array: Any, group: Group) -> Any:
-        """A folded output with all batch dims that are left, stretched where it is to be."""
+    def _finish(self, array: Any, group: Group, sizes: tuple[Any, ...]) -> Any:
+        """An output with all batch dims that are left, stretched where it is to be."""
         if not isinstance(group, FoldGroup):
             return done(array, self.plan.after(group))
-        plan, group = self.kept.plan, self.kept.group(group)
-        array = done(array, plan.after(group))
+        group = self.kept.group(group)
+        array = done(array, self.kept.plan.after(group))
         if not self.stretch or group.position is None:
             return array
-        block = len(plan.batch_shape)
-        start = block_start(group.position, jnp.ndim(array), block)
+        start = block_start(group.position, jnp.ndim(array), len(sizes))
         shape = list(jnp.shape(array))
-        shape[start : start + block] = plan.batch_shape
+        shape[start : start + len(sizes)] = sizes
         return array if tuple(shape) == jnp.shape(array) else jnp.broadcast_to(array, shape)
 
 
@@ -241,6 +266,135 @@ def fold(
     return found
 
 
+class FoldKeeper:
+    """A group of outputs that are folded chunk by chunk: its states, and nothing else, are kept.
+
+    Args:
+        reducing: what the call folds.
+        splits: the axes that are cut.
+        group: the group of outputs.
+        shapes: their shapes for the whole batch.
+    """
+
+    def __init__(
+        self, reducing: Reducing, splits: Sequence[Split], group: FoldGroup, shapes: Sequence[Any]
+    ) -> None:
+        self._reducing = reducing
+        self._splits = splits
+        self._group = group
+        self._does = reducing.folding(group)
+        self._left = reducing.kept.group(group)
+        layers = reducing.plan.layers
+        left = [shape_left(part_of(layers, group, x)) for x in shapes]
+        self._shapes = [list(unit) for unit in units(group, left)]
+
+    def _depends(self, split: Split) -> bool:
+        return split.axis in (self._group.axes or frozenset())
+
+    def _kept_dim(self, split: Split, ndim: int) -> int | None:
+        """The dim of what is kept along an axis that is cut and not folded."""
+        if split.axis in self._group.over or not self._depends(split):
+            return None
+        kept = self._reducing.kept
+        return dims_of(self._left, kept.plan.layers, ndim)[kept.axis(split.axis)]
+
+    def empty(self) -> list[Any]:
+        return [self._does.start(unit) for unit in self._shapes]
+
+    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+        found: list[Any] = []
+        for unit, shapes in zip(units(self._group, outputs), self._shapes, strict=True):
+            parts = [part_of(plan.layers, self._group, x, valid) for x in unit]
+            state = self._does.part(parts)
+            ndims = [len(shape.shape) for shape in shapes] * len(state)
+            found.append(tuple(map(self._with_dims, state, ndims)))
+        return found
+
+    def _with_dims(self, array: Any, ndim: int) -> Any:
+        """What is kept of a chunk, with a dim of 1 along each axis that was cut to one."""
+        dims = [self._kept_dim(split, ndim) for split in self._splits if split.step == 1]
+        known = [dim for dim in dims if dim is not None]
+        return lax.expand_dims(array, known) if known else array
+
+    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
+        # What does not depend on an axis that is cut comes again with each of its chunks.
+        counts: Any = None
+        for split, start in zip(self._splits, starts, strict=True):
+            if not self._depends(split):
+                counts = start == 0 if counts is None else counts & (start == 0)
+        return [self._put(*both, starts, counts) for both in zip(kept, chunk, strict=True)]
+
+    def _put(self, kept: State, part: State, starts: Sequence[Any], counts: Any) -> State:
+        places = [self._place(array, starts) for array in kept]
+        old = tuple(
+            array if at is None else lax.dynamic_slice(array, at, x.shape)
+            for array, at, x in zip(kept, places, part, strict=True)
+        )
+        new = self._does.merge(old, part)
+        if counts is not None:
+            new = tuple(jnp.where(counts, x, y) for x, y in zip(new, old, strict=True))
+        return tuple(
+            x if at is None else lax.dynamic_update_slice(array, x, at)
+            for array, at, x in zip(kept, places, new, strict=True)
+        )
+
+    def _place(self, array: Any, starts: Sequence[Any]) -> list[Any] | None:
+        """Where a chunk belongs in what is kept; None where it is all of it."""
+        at: list[Any] = [np.int32(0)] * array.ndim
+        found = False
+        for split, start in zip(self._splits, starts, strict=True):
+            dim = self._kept_dim(split, array.ndim)
+            if dim is not None:
+                at[dim], found = start, True
+        return at if found else None
+
+    def shown(self, kept: Sequence[Any]) -> list[Any]:
+        return list(kept)
+
+    def finished(self, kept: Sequence[Any]) -> list[Any]:
+        return self._done(kept, self._reducing.count(self._group))
+
+    def _done(self, kept: Sequence[Any], count: Any) -> list[Any]:
+        times = self._reducing.times(self._group)
+        done = [
+            self._does.done(state, shapes, count, times)
+            for state, shapes in zip(kept, self._shapes, strict=True)
+        ]
+        return [array for unit in done for array in unit]
+
+    def so_far(
+        self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any], steps: Sequence[int]
+    ) -> list[Any]:
+        """The fold of all chunks so far, for the examples of this one along other axes."""
+        there = [
+            tuple(
+                x if (at := self._place(x, starts)) is None else lax.dynamic_slice(x, at, y.shape)
+                for x, y in zip(state, part, strict=True)
+            )
+            for state, part in zip(kept, chunk, strict=True)
+        ]
+        return self._done(there, self._count_so_far(starts, steps))
+
+    def _count_so_far(self, starts: Sequence[Any], steps: Sequence[int]) -> Any:
+        """How many examples that differ all chunks so far have folded."""
+        group, sizes = self._group, self._reducing.sizes
+        axes = group.over & (group.axes or frozenset())
+        found = examples_in(axes - {split.axis for split in self._splits}, sizes)
+        whole = found
+        cuts = [
+            cut
+            for cut in zip(self._splits, starts, steps, strict=True)
+            if cut[0].axis in group.over
+        ]
+        for i, (split, start, step) in enumerate(reversed(cuts)):
+            if self._depends(split):
+                found = start * whole + (found if i else step * found)
+                whole = whole * split.size
+            else:
+                found = jnp.where(start > 0, whole, found)
+        return found
+
+
 def units(group: FoldGroup, arrays: Sequence[Any]) -> list[Sequence[Any]]:
     """The outputs of a group, together where they are combined as one value."""
     return [arrays] if group.unit is not None else [[x] for x in arrays]
@@ -250,7 +404,7 @@ def part_of(
     layers: Sequence[Layer], group: FoldGroup, array: Any, valid: Mapping[int, Any] | None = None
 ) -> Part:
     """An output of a nest as a part to fold; `valid` says along an axis which examples count."""
-    ndim = jnp.ndim(array)
+    ndim = len(getattr(array, "shape", ()))
     dims = dims_of(group, layers, ndim)
     mask: Any = None
     for axis, rows in (valid or {}).items():
@@ -265,6 +419,8 @@ def part_of(
 
 def shape_left(part: Part) -> Any:
     """The shape and dtype of an output without its folded dims."""
-    array = jnp.asarray(part.array)
+    array = part.array
+    if not isinstance(array, jax.ShapeDtypeStruct):
+        array = jnp.asarray(array)
     shape = tuple(size for dim, size in enumerate(array.shape) if dim not in part.dims)
     return jax.ShapeDtypeStruct(shape, array.dtype)
