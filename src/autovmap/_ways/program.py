@@ -13,6 +13,7 @@ from autovmap._bind.binder import Call
 from autovmap._bind.kinds import is_traced
 from autovmap._cache import BoundedCache
 from autovmap._plan.layers import is_mapped
+from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
 from autovmap._ways.block import plan_blocks
