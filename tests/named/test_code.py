@@ -11,8 +11,8 @@ import pytest
 
 from autovmap import SpecError, named_vmap
 from conftest import scaled
-from explain.test_code import assert_same, check, compiled, jaxpr_of
 from named.patterns import SHARED, arrays, generated
+from show.test_code import assert_same, check, compiled, jaxpr_of
 
 
 def codes(decorated: Any, args: Any, kwargs: Any) -> list[str]:

@@ -18,7 +18,11 @@ from plants import Plant, picked
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "autovmap"
-FIRST = ["tests/test_seed_cases.py", "tests/test_methods.py", "tests/laws/test_values.py"]
+FIRST = [
+    "tests/laws/test_seed_cases.py",
+    "tests/function/test_methods.py",
+    "tests/laws/test_values.py",
+]
 """Quick tests that catch much in seconds; they are run before all others."""
 HANG = 1800
 

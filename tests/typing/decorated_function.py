@@ -1,7 +1,7 @@
 """What a type checker makes of a decorated function: its name, its signature and its types stay.
 
-`tests/test_typing.py` runs pyright over this folder. An ignored error that is no error any more
-is an error itself, so each ignore is a check that a mistake is caught.
+`tests/function/test_typing.py` runs pyright over this folder. An ignored error that is no error
+any more is an error itself, so each ignore is a check that a mistake is caught.
 """
 
 from typing import assert_type

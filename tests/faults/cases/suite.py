@@ -30,7 +30,7 @@ WITHOUT_A_MESSAGE = {
     37: "tests/faults/test_batch_shapes.py::test_37_arguments_committed_to_different_devices",
     40: "tests/faults/test_call_and_body.py::test_40_empty_and_many",
     41: "tests/faults/test_call_and_body.py::TestRow41",
-    45: "tests/test_caches.py",
+    45: "tests/function/test_caches.py",
     46: "tests/compose/test_processes.py",
 }
 """Rows where all is well, or that need several devices; and the test that holds each."""

@@ -16,7 +16,7 @@ from autovmap import auto_vmap, named_vmap
 from faults.cases.ways import annotated
 from faults.misuse.attempt import Attempt
 from faults.misuse.trees import CORE, SIZES, Refused, an_array, total
-from signatures.gufuncs import a_signature, numpy_reads
+from spec.signatures.gufuncs import a_signature, numpy_reads
 
 SIGNATURE_LETTERS = "()mn,->?2 |1.+"
 PATTERN_LETTERS = "ab c[],->2.()+?"

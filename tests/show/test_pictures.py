@@ -12,7 +12,7 @@ import pytest
 from autovmap import Plan, auto_vmap
 from autovmap._show.page import page
 from conftest import PATIENCE
-from explain.gallery import GALLERY, broadcast, f32, hostile
+from show.gallery import GALLERY, broadcast, f32, hostile
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -18,7 +18,7 @@ from autovmap import (
     auto_vmap,
     named_vmap,
 )
-from explain.gallery import GALLERY, broadcast, f32
+from show.gallery import GALLERY, broadcast, f32
 
 
 def raises_when_called(*args: Any) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autovmap import CoreSizeError, RankError, SpecError, auto_vmap
 from faults.saying import says
-from signatures.gufuncs import a_signature, split
+from spec.signatures.gufuncs import a_signature, split
 
 
 class Rotation(NamedTuple):

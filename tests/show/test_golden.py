@@ -1,12 +1,12 @@
 """Words, code and pictures of a table of calls, kept as files that were read by eye.
 
-After a wanted change: `PYTHONPATH=tests python tests/explain/gallery.py`, and read the difference.
+After a wanted change: `PYTHONPATH=tests python tests/show/gallery.py`, and read the difference.
 """
 
 import pytest
 
 import golden
-from explain.gallery import FORMS, GALLERY, GOLDEN, PICTURES, SHOWN, text, texts
+from show.gallery import FORMS, GALLERY, GOLDEN, PICTURES, SHOWN, text, texts
 
 
 @pytest.mark.parametrize("form", FORMS)

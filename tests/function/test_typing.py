@@ -12,7 +12,7 @@ pytest.importorskip("pyright")
 
 pytestmark = pytest.mark.slow
 
-TYPED = Path(__file__).parent / "typing"
+TYPED = Path(__file__).parents[1] / "typing"
 SETTINGS = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from compose.scripts import HERE, finish, start
 
-SCRIPT = HERE.parent / "running" / "on_devices_found.py"
+SCRIPT = HERE.parent / "ways" / "on_devices_found.py"
 
 
 @pytest.mark.devices

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from autovmap import CoreSizeError, auto_vmap
 from conftest import scaled
 from oracle import Expected, compare, loop
-from signatures.gufuncs import Dims, a_signature, dropped_dims, split
+from spec.signatures.gufuncs import Dims, a_signature, dropped_dims, split
 
 Shape = tuple[int, ...]
 Sizes = dict[str, int]

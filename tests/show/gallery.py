@@ -1,6 +1,6 @@
 """The calls whose plans are kept as golden files and shown in the docs.
 
-`PYTHONPATH=tests python tests/explain/gallery.py` writes them anew, to be read before they are
+`PYTHONPATH=tests python tests/show/gallery.py` writes them anew, to be read before they are
 committed.
 """
 

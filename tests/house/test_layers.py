@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.source
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "autovmap"
 ONE_WAY = "Imports run one way"
 NO_JAX = "The spec and the plan know no JAX"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autovmap import SpecError
 from autovmap._spec.gufunc import Gufunc, caret, read_gufunc
 from faults.saying import says
-from signatures.gufuncs import Dims, a_signature, numpy_reads, split
+from spec.signatures.gufuncs import Dims, a_signature, numpy_reads, split
 from strategies import cases
 
 SEEDS = [

@@ -1,0 +1,162 @@
+"""Draw the house of the code, and list its modules: `python docs/house.py`.
+
+It writes `docs/pictures/house.svg` and the table of modules in `docs/architecture.md`, both from
+the folders of `src/autovmap` and the first sentence of each docstring.
+`tests/docs/test_architecture.py` compares them.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from textwrap import wrap
+
+DOCS = Path(__file__).parent
+SOURCE = DOCS.parent / "src" / "autovmap"
+PICTURE = DOCS / "pictures" / "house.svg"
+PAGE = DOCS / "architecture.md"
+START, END = "<!-- modules: written by docs/house.py -->", "<!-- end of modules -->"
+
+TRUNK = ("_spec", "_bind", "_plan", "_run", "_show")
+"""The stages that every call passes, in the order in which it does."""
+ORDER = ("_function", *TRUNK, "_ways", "_named", "compat", "_cli", "_demo")
+"""The rooms as the table has them."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file: where it lies, and what its docstring opens with."""
+
+    name: str
+    sentence: str
+
+
+def sentence(path: Path) -> str:
+    """The first sentence of a module's docstring, without its full stop."""
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    first = " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"\.(?:\s|$)", first)[0]
+
+
+def modules(folder: Path) -> list[Module]:
+    """The modules of a room, its own sentence left out."""
+    found = sorted(path for path in folder.rglob("*.py") if path.name != "__init__.py")
+    return [Module(str(path.relative_to(SOURCE)), sentence(path)) for path in found]
+
+
+def table() -> str:
+    """The modules as Markdown: those at the root, then room by room."""
+    rows = ["| module | holds |", "| --- | --- |"]
+    for path in sorted(SOURCE.glob("*.py")):
+        rows.append(f"| `{path.name}` | {sentence(path)} |")
+    for room in ORDER:
+        rows.append(f"| **`{room}/`** | **{sentence(SOURCE / room / '__init__.py')}** |")
+        rows += [f"| `{module.name}` | {module.sentence} |" for module in modules(SOURCE / room)]
+    return "\n".join(rows)
+
+
+def page(text: str) -> str:
+    """The page of the architecture with the table as it is now."""
+    before, _, rest = text.partition(START)
+    return f"{before}{START}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+
+
+LIGHT = {"paper": "#ffffff", "ink": "#1f2937", "faint": "#5b6472", "line": "#b8c4d2"}
+DARK = {"paper": "#15191f", "ink": "#e6e9ee", "faint": "#9aa4b2", "line": "#566273"}
+TINTS = {"trunk": "#2563eb", "branch": "#ea7317", "top": "#0f9d6c", "ground": "#6b7280"}
+WIDTH, SIDE, GAP = 1000, 235, 12
+
+
+def style() -> str:
+    """The colours, light and dark."""
+
+    def rules(look: dict[str, str]) -> str:
+        return (
+            f".paper{{fill:{look['paper']}}} text{{fill:{look['ink']}}} "
+            f".faint{{fill:{look['faint']}}} .arrow{{stroke:{look['faint']}}} "
+            f"marker path{{fill:{look['faint']}}}"
+        )
+
+    tints = " ".join(
+        f".{name}{{fill:{colour};fill-opacity:.12;stroke:{colour};stroke-width:1.3}}"
+        for name, colour in TINTS.items()
+    )
+    font = "font-family:ui-sans-serif,system-ui,'Segoe UI',Helvetica,Arial,sans-serif"
+    return (
+        f"text{{{font};font-size:12.5px}} .name{{font-weight:600;font-size:15px;"
+        f"font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}} "
+        f".files{{font-size:11px;font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',"
+        f"monospace}} .arrow{{fill:none;stroke-width:1.5}} {rules(LIGHT)} {tints} "
+        f"@media (prefers-color-scheme:dark){{{rules(DARK)}}}"
+    )
+
+
+def room(name: str, kind: str, x: int, y: int, width: int, height: int) -> Iterator[str]:
+    """A room: its name, what it is for, and its files."""
+    folder = SOURCE / name
+    yield (
+        f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="8"/>'
+        f'<text class="name" x="{x + 12}" y="{y + 23}">{escape(name)}</text>'
+    )
+    line = y + 41
+    said = sentence(folder / "__init__.py").replace("`", "")
+    for text in wrap(said, int((width - 20) / 6.9)):
+        yield f'<text x="{x + 12}" y="{line}">{escape(text)}</text>'
+        line += 16
+    names = dict.fromkeys(
+        module.name.split("/")[1].removesuffix(".py") for module in modules(folder)
+    )
+    for text in wrap("  ".join(names), int((width - 20) / 6.8)):
+        yield f'<text class="files faint" x="{x + 12}" y="{line}">{escape(text)}</text>'
+        line += 14
+
+
+def picture() -> str:
+    """The house: the trunk in the middle, from the call at the top down to the ground."""
+    middle = SIDE + GAP + 24
+    inner = WIDTH - 2 * middle
+    parts: list[str] = []
+    y = 16
+    parts += room("_function", "top", middle, y, inner, 92)
+    tops = [y]
+    y += 92 + GAP
+    for name in TRUNK:
+        height = 92
+        parts += room(name, "trunk", middle, y, inner, height)
+        tops.append(y)
+        y += height + GAP
+    parts.append(
+        f'<rect class="ground" x="{middle}" y="{y}" width="{inner}" height="40" rx="8"/>'
+        f'<text class="name" x="{middle + 12}" y="{y + 25}">errors  _cache</text>'
+    )
+    bottom = y + 40
+    left, right = 12, WIDTH - SIDE - 12
+    parts += room("_ways", "branch", left, tops[1], SIDE, 240)
+    parts += room("_named", "branch", right, tops[1], SIDE, 150)
+    parts += room("compat", "branch", right, tops[1] + 162, SIDE, 104)
+    parts += room("_cli", "branch", left, tops[1] + 252, SIDE, 92)
+    parts += room("_demo", "branch", right, tops[1] + 278, SIDE, 120)
+    for top in tops:
+        at = middle + inner - 26
+        parts.append(
+            f'<path class="arrow" d="M{at} {top + 78}V{top + 92 + GAP + 12}" marker-end="url(#a)"/>'
+        )
+    for x, y_ in ((left + SIDE, tops[1] + 60), (right, tops[1] + 60)):
+        inward = GAP + 14 if x < WIDTH / 2 else -(GAP + 14)
+        parts.append(f'<path class="arrow" d="M{x} {y_}h{inward}" marker-end="url(#a)"/>')
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 16}" '
+        f'role="img" aria-label="The rooms of the code and the direction of imports">'
+        f"<style>{style()}</style>"
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
+        'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
+        f'<rect class="paper" width="{WIDTH}" height="{bottom + 16}"/>'
+    )
+    return head + "\n" + "\n".join(parts) + "\n</svg>\n"
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(picture(), encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text("utf-8")), encoding="utf-8")
