@@ -93,59 +93,68 @@ def style() -> str:
     )
 
 
-def room(name: str, kind: str, x: int, y: int, width: int, height: int) -> Iterator[str]:
-    """A room: its name, what it is for, and its files."""
+def lines(name: str, width: int) -> tuple[list[str], list[str]]:
+    """What a room is for, and its files, as lines of text."""
     folder = SOURCE / name
-    yield (
-        f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="8"/>'
-        f'<text class="name" x="{x + 12}" y="{y + 23}">{escape(name)}</text>'
-    )
-    line = y + 41
     said = sentence(folder / "__init__.py").replace("`", "")
-    for text in wrap(said, int((width - 20) / 6.9)):
+    files = (module.name.split("/")[1] for module in modules(folder))
+    names = "  ".join(dict.fromkeys(file.removesuffix(".py") for file in files))
+    return wrap(said, int((width - 20) / 6.9)), wrap(names, int((width - 20) / 6.8))
+
+
+def height(name: str, width: int) -> int:
+    """How high a room has to be."""
+    said, files = lines(name, width)
+    return 36 + 16 * len(said) + 14 * len(files)
+
+
+def room(name: str, kind: str, x: int, y: int, width: int) -> Iterator[str]:
+    """A room: its name, what it is for, and its files."""
+    yield (
+        f'<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height(name, width)}" '
+        f'rx="8"/><text class="name" x="{x + 12}" y="{y + 23}">{escape(name)}</text>'
+    )
+    said, files = lines(name, width)
+    line = y + 41
+    for text in said:
         yield f'<text x="{x + 12}" y="{line}">{escape(text)}</text>'
         line += 16
-    names = dict.fromkeys(
-        module.name.split("/")[1].removesuffix(".py") for module in modules(folder)
-    )
-    for text in wrap("  ".join(names), int((width - 20) / 6.8)):
+    for text in files:
         yield f'<text class="files faint" x="{x + 12}" y="{line}">{escape(text)}</text>'
         line += 14
 
 
+def arrow(path: str) -> str:
+    """An arrow along a path."""
+    return f'<path class="arrow" d="{path}" marker-end="url(#a)"/>'
+
+
 def picture() -> str:
-    """The house: the trunk in the middle, from the call at the top down to the ground."""
+    """The house: the trunk in the middle, a call going down it, and the branches at its sides."""
     middle = SIDE + GAP + 24
     inner = WIDTH - 2 * middle
     parts: list[str] = []
-    y = 16
-    parts += room("_function", "top", middle, y, inner, 92)
-    tops = [y]
-    y += 92 + GAP
-    for name in TRUNK:
-        height = 92
-        parts += room(name, "trunk", middle, y, inner, height)
-        tops.append(y)
-        y += height + GAP
+    y, first, at = 16, 0, middle + inner - 26
+    for name in ("_function", *TRUNK):
+        parts += room(name, "top" if name == "_function" else "trunk", middle, y, inner)
+        below = y + height(name, inner)
+        parts.append(arrow(f"M{at} {below - 14}V{below + GAP + 12}"))
+        y = below + GAP
+        first = first or y
     parts.append(
         f'<rect class="ground" x="{middle}" y="{y}" width="{inner}" height="40" rx="8"/>'
         f'<text class="name" x="{middle + 12}" y="{y + 25}">errors  _cache</text>'
     )
     bottom = y + 40
     left, right = 12, WIDTH - SIDE - 12
-    parts += room("_ways", "branch", left, tops[1], SIDE, 240)
-    parts += room("_named", "branch", right, tops[1], SIDE, 150)
-    parts += room("compat", "branch", right, tops[1] + 162, SIDE, 104)
-    parts += room("_cli", "branch", left, tops[1] + 252, SIDE, 92)
-    parts += room("_demo", "branch", right, tops[1] + 278, SIDE, 120)
-    for top in tops:
-        at = middle + inner - 26
-        parts.append(
-            f'<path class="arrow" d="M{at} {top + 78}V{top + 92 + GAP + 12}" marker-end="url(#a)"/>'
-        )
-    for x, y_ in ((left + SIDE, tops[1] + 60), (right, tops[1] + 60)):
-        inward = GAP + 14 if x < WIDTH / 2 else -(GAP + 14)
-        parts.append(f'<path class="arrow" d="M{x} {y_}h{inward}" marker-end="url(#a)"/>')
+    for x, names in ((left, ("_ways", "_cli")), (right, ("_named", "compat", "_demo"))):
+        y = first
+        for name in names:
+            parts += room(name, "branch", x, y, SIDE)
+            y += height(name, SIDE) + GAP
+        bottom = max(bottom, y - GAP)
+    parts.append(arrow(f"M{left + SIDE} {first + 60}h{GAP + 14}"))
+    parts.append(arrow(f"M{right} {first + 60}h{-GAP - 14}"))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 16}" '
         f'role="img" aria-label="The rooms of the code and the direction of imports">'
