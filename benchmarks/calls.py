@@ -163,6 +163,11 @@ class Model:
         """Any batch."""
         return jnp.tanh(self.w @ x)
 
+    @auto_vmap(x=lambda self: self.w.ndim - 1)
+    def asked(self, x: Any) -> Any:
+        """The same, of the rank that the object tells."""
+        return jnp.tanh(self.w @ x)
+
 
 def method() -> Case:
     """`x` (5, 3), and a matrix that the object holds."""
@@ -180,6 +185,12 @@ def method() -> Case:
         peers={"equinox.filter_vmap": ("equinox", filter_vmap)},
         plan=lambda: model.decorated.plan(x),
     )
+
+
+def asked() -> tuple[Call, Call]:
+    """A method whose object tells the rank, and the same of a fixed rank."""
+    model, x = Model(), jnp.ones((5, 3))
+    return lambda: model.asked(x), lambda: model.decorated(x)
 
 
 CASES = (one_batch_dim(), jitted(), three_mixed_dims(), twenty_leaves(), method())

@@ -8,7 +8,7 @@ target is 1.05; nothing is asserted of times, as a busy machine is no bug.
 import jax
 import numpy as np
 import pytest
-from calls import CASES, Case, peer_call, tracing
+from calls import CASES, Case, asked, peer_call, tracing
 from ratios import interleaved
 
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -50,6 +50,14 @@ def test_plan(benchmark, record, case: Case) -> None:
     )
     record(interleaved(case.plan, case.nest, case.name, "autovmap, .plan()", seconds=1.0))
     benchmark(case.plan)
+
+
+def test_rank_from_self(benchmark, record) -> None:
+    """A rank that the object tells, over a fixed one: at most 1.05."""
+    ours, fixed = asked()
+    same(ours, fixed)
+    record(interleaved(ours, fixed, "a rank from self, over a fixed one", "autovmap"))
+    benchmark(ours)
 
 
 def test_tracing(benchmark, record) -> None:

@@ -53,5 +53,9 @@ class BoundedCache(Generic[V]):
             found = self.get(key)
         return value if found is None else found
 
+    def values(self) -> tuple[V, ...]:
+        """All that is stored, the oldest first."""
+        return tuple(self._values.values())
+
     def __len__(self) -> int:
         return len(self._values)

@@ -89,6 +89,8 @@ class AutoVmapped(Methods[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example of a batch at once."""
         engine = self._engine
+        if engine.rules is not None:
+            engine = engine.for_call(args, kwargs)
         found = engine.shortcut.find(args, kwargs)
         if found is not None:
             nest, direct, mapped, plan = found

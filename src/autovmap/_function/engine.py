@@ -18,8 +18,8 @@ plan to be read (`reading`), a failure (`failure`), ways of running (`otherwise`
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import jax
@@ -27,7 +27,8 @@ import numpy as np
 
 from autovmap._bind.binder import Binder, Call, may_promote
 from autovmap._bind.trees import one_level
-from autovmap._function.identity import is_method, shown_name
+from autovmap._function.identity import in_class_body, is_method, shown_name
+from autovmap._function.rules import Rules
 from autovmap._plan.plan import PlanData
 from autovmap._run.axis_names import naming
 from autovmap._run.core import check_result
@@ -37,7 +38,7 @@ from autovmap._run.nest import Body, make_nest, run
 from autovmap._run.steps import prepared
 from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.extent import NO_EXTENT
-from autovmap._spec.ranks import is_mapped, plain
+from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
 from autovmap._spec.spec import (
     POSITIONAL_ONLY,
     POSITIONAL_OR_KEYWORD,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from autovmap._show.plan import Plan
     from autovmap._ways.jit import JitOptions
     from autovmap._ways.parts import Parts
-    from autovmap._ways.program import Kept
+    from autovmap._ways.program import BucketStats, Kept
 
 ARRAYS = (jax.Array, np.ndarray)
 
@@ -103,6 +104,12 @@ class Engine:
         """The spec as far as it is known without the annotations."""
         self.when_read: Callable[[Spec], Any] | None = None
         """Called with the spec once ranks have been read from annotations."""
+        self.rules = None if declared.answers else Rules.of(self.outline)
+        """The ranks that the object of a method is asked for at each call, if any."""
+        if self.rules is not None and not self.skip_first:
+            later = skip_first is None and in_class_body(function)
+            if not (later or inspect.ismethod(function)):
+                raise self.rules.no_object()
         options = self.outline.options
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
         if self.outline.reduce is not None and (ways.shard or ways.bucket):  # to come
@@ -165,6 +172,19 @@ class Engine:
 
         scope = scope_of(self.named_by)
         return jit_options(self.spec, self.signature, scope, self.skip_first, **given)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Engine":
+        """The engine for a call: another one only where its object is asked for ranks."""
+        return self if self.rules is None else self.rules.engine(self, args, kwargs)
+
+    def for_object(self, first: tuple[Any, ...]) -> "Engine":
+        """The same, where nothing of a call but its object is known, if that."""
+        return self.for_call(first, {}) if first else self
+
+    def answered(self, answers: Mapping[Rule, Tree]) -> Self:
+        """The engine with what the object answered as ranks."""
+        declared = replace(self.declared, answers=tuple(answers.items()))
+        return self._like(self.function, declared, self.ways, self.skip_first)
 
     def ranks(self) -> dict[str, Any]:
         """The base ranks by parameter."""
@@ -254,6 +274,8 @@ class Engine:
 
         `parts` and `state` are those of a kept program; under `f.jit()` they are decided here.
         """
+        if self.rules is not None:
+            return self.for_call(args, kwargs).run_traced(args, kwargs, parts, state)
         call = self.bind(args, kwargs)
         if parts is None and self.ways.compiled:
             parts = self.programs.decide(call, args, kwargs)
@@ -315,7 +337,7 @@ class Engine:
         """What a call would do; `more` is what a face adds to its steps, in words."""
         from autovmap._function.reading import plan_of
 
-        return plan_of(self, args, kwargs, more)
+        return plan_of(self.for_call(args, kwargs), args, kwargs, more)
 
     def plan_with_outputs(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
@@ -323,7 +345,16 @@ class Engine:
         """The same with the result's shapes, for which the function is traced."""
         from autovmap._function.reading import plan_with_outputs_of
 
-        return plan_with_outputs_of(self, args, kwargs, more)
+        return plan_with_outputs_of(self.for_call(args, kwargs), args, kwargs, more)
+
+    def stats(self) -> "BucketStats":
+        """What the calls of a bucketed function have come to, whatever its object answered."""
+        if self.rules is None:
+            return self.programs.stats()
+        from autovmap._ways.program import BucketStats
+
+        parts = [astuple(engine.programs.stats()) for engine in self.rules.engines()]
+        return BucketStats(*map(sum, zip(*parts, strict=True)))
 
     # --- Engines for the same function ---
 

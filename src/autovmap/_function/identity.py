@@ -75,9 +75,14 @@ def is_method(function: Any, signature: inspect.Signature) -> bool:
     Under a `staticmethod` it stands there without one, and no decorator below can see that; so
     the parameter's name decides, and `__set_name__` mends an unusual one.
     """
-    *outer, _ = getattr(function, "__qualname__", "").split(".") or [""]
     first = next(iter(signature.parameters), "")
-    return bool(outer) and outer[-1] != "<locals>" and first in ("self", "cls", "mcs")
+    return in_class_body(function) and first in ("self", "cls", "mcs")
+
+
+def in_class_body(function: Any) -> bool:
+    """Whether a function's name says that it stands in a class body."""
+    *outer, _ = getattr(function, "__qualname__", "").split(".") or [""]
+    return bool(outer) and outer[-1] != "<locals>"
 
 
 def takes_first(signature: inspect.Signature) -> bool:

@@ -71,7 +71,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: they stand in annotations that can't be read.
         """
-        return self._engine.ranks()
+        return self._engine.for_object(self._first).ranks()
 
     @property
     def signature(self) -> str | None:
@@ -85,7 +85,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         >>> auto_vmap(0, 2)(lambda s, m: s * m).signature
         '(),(a,b)->...'
         """
-        return self._engine.signature_text()
+        return self._engine.for_object(self._first).signature_text()
 
     # --- Planning ---
 
@@ -401,6 +401,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
                 f"{engine.name}.tune(): with .bucket() the size of the chunks is decided for each "
                 f"padded batch, at its first call; call .tune without .bucket()"
             )
+        engine = engine.for_call(given, kwargs)
         return engine.programs.decide(engine.bind(given, kwargs), given, kwargs).examples or 1
 
     def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
@@ -430,6 +431,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
             raise SpecError(
                 f"{engine.name}.iter(): only .chunk(...) alone gives its result in parts"
             )
+        engine = engine.for_call(given, kwargs)
         return engine.programs.iterate(engine.bind(given, kwargs), given, kwargs)
 
     def shard(self, spec: Any, mesh: Any = None) -> Self:
@@ -518,4 +520,4 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         engine = self._engine
         if engine.ways.bucket is None:
             raise SpecError(f"{engine.name}.stats(): only .bucket() counts its programs")
-        return engine.programs.stats()
+        return engine.stats()

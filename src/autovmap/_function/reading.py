@@ -7,6 +7,7 @@ from typing import Any
 from autovmap._bind.binder import Call
 from autovmap._function.engine import Engine
 from autovmap._function.otherwise import run_otherwise, stretched
+from autovmap._function.rules import from_object
 from autovmap._run.axis_names import naming
 from autovmap._run.steps import prepared
 from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
@@ -41,14 +42,15 @@ def plan_with_outputs_of(
 def _steps(
     engine: Engine, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[str, ...]:
-    """What the way of running adds to a plan, in words."""
+    """What the object answered, and what the way of running adds to a plan, in words."""
+    answers = from_object(engine.spec)
     if engine.ways == PLAIN:
-        return ()
+        return answers
     sized = engine.programs.known_size(call, args, kwargs) if engine.ways.compiled else None
     mesh = None
     if engine.ways.shard is not None:
         mesh = dict(current_mesh(engine.ways.shard.mesh, engine.name).shape)
-    return steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh)
+    return answers + steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh)
 
 
 def _run_shapes(engine: Engine, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:

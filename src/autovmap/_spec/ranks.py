@@ -4,8 +4,8 @@ A rank tree is a pytree prefix of an argument. Its nodes are a closed set: `Core
 `Unmapped` cover every leaf below them; `ByName` and `ByIndex` go one level down.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 
@@ -49,6 +49,16 @@ class Key:
 @dataclass(frozen=True, slots=True)
 class Unmapped:
     """Nothing below is mapped."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rule:
+    """A rank, or a rank tree, that the object of a method is asked for at each call."""
+
+    function: Callable[[Any], Any]
+
+    def __repr__(self) -> str:
+        return "<from self>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +204,7 @@ class Each:
     child: "Tree"
 
 
-Rank: TypeAlias = Core | Key | Unmapped | NoArray | Either | Absent | Undeclared | OneBatch
+Rank: TypeAlias = Core | Key | Unmapped | Rule | NoArray | Either | Absent | Undeclared | OneBatch
 Tree: TypeAlias = Rank | Position | Mark | ByName | ByIndex | ByValue | OfValue | Each
 Children: TypeAlias = list[tuple[str, Any]]
 """A node's children, each behind the label with which its path goes on (`.w`, `[0]`)."""
@@ -204,7 +214,7 @@ OneLevel: TypeAlias = Callable[[Any], Children | None]
 UNMAPPED = Unmapped()
 UNRANKED = (Unmapped, NoArray, Undeclared)
 NODES = (
-    *(Core, Key, Unmapped, NoArray, Either, Absent, Undeclared, OneBatch),
+    *(Core, Key, Unmapped, Rule, NoArray, Either, Absent, Undeclared, OneBatch),
     *(Position, Mark, ByName, ByIndex, ByValue, OfValue, Each),
 )
 
@@ -231,6 +241,8 @@ def plain(tree: Tree) -> Any:
             return value
         case Key():
             return "key"
+        case Rule():
+            return tree
         case Unmapped() | NoArray() | Absent() | Undeclared():
             return None
         case Either(choices=choices):
@@ -275,6 +287,30 @@ def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
             yield from leaves_of(child)
         case leaf:
             yield leaf
+
+
+def answered(tree: Tree, answers: Mapping[Rule, Tree]) -> Tree:
+    """The tree with what the object answered in the places of the rules.
+
+    >>> rule = Rule(lambda self: self.ndim)
+    >>> plain(answered(ByName((("a", rule), ("b", Core(0)))), {rule: Core(2)}))
+    {'a': 2, 'b': 0}
+    """
+    match tree:
+        case Rule():
+            return answers[tree]
+        case ByName(children=named, others=others):
+            children = tuple((key, answered(child, answers)) for key, child in named)
+            return ByName(children, None if others is None else answered(others, answers))
+        case ByIndex(children=children):
+            return replace(tree, children=tuple(answered(child, answers) for child in children))
+        case ByValue(children=children, further=further):
+            values = tuple(answered(child, answers) for child in children)
+            return ByValue(values, answered(further, answers))
+        case Each(child=child):
+            return Each(answered(child, answers))
+        case _:
+            return tree
 
 
 def dims_of(leaf: Tree) -> tuple[CoreDim, ...]:

@@ -21,6 +21,7 @@ from autovmap._spec.ranks import (
     OneLevel,
     PerValue,
     Position,
+    Rule,
     Tree,
 )
 from autovmap.errors import SpecError
@@ -107,6 +108,8 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
     if isinstance(raw, str) and raw.lstrip().startswith("("):
         dims = read_core_shape(raw, path)
         return Core(len(dims), dims, shaped=True)
+    if callable(raw) and not isinstance(raw, type):
+        return Rule(raw)
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
         raise SpecError(
             f"{path}: got {raw!r} of type {type(raw).__name__}; a base rank is a "

@@ -18,7 +18,9 @@ from autovmap._spec.ranks import (
     ByValue,
     OneLevel,
     PerValue,
+    Rule,
     Tree,
+    answered,
     dims_of,
     is_mapped,
     leaves_of,
@@ -71,6 +73,8 @@ class Spec:
     numpy_calls: bool = False
     unread: tuple[str, ...] = ()
     """Parameters whose ranks stand in annotations that are still to be read."""
+    ruled: tuple[str, ...] = ()
+    """Parameters of which the object of a method is asked for a rank."""
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter that takes this keyword: the one of its name, or `**kwargs`."""
@@ -102,6 +106,8 @@ class Declaration:
     numpy_calls: bool = False
     """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
     a default that is left out is the function's own."""
+    answers: tuple[tuple[Rule, Tree], ...] = ()
+    """What the object of a method answered, where it is asked for ranks."""
 
 
 def read_spec(
@@ -133,6 +139,9 @@ def read_spec(
         name: read_rank(raw, f"{function}(): base rank {name}", one_level)
         for name, raw in ranks.items()
     }
+    ruled = tuple(p.name for p in parameters if _is_ruled(trees.get(p.name, UNMAPPED)))
+    if declared.answers:
+        trees = {name: answered(tree, dict(declared.answers)) for name, tree in trees.items()}
     for p in parameters:
         if p.kind is VAR_POSITIONAL and p.name in trees:
             trees[p.name] = _in_order(trees[p.name], UNMAPPED)
@@ -163,6 +172,7 @@ def read_spec(
         declared.lifted,
         declared.numpy_calls,
         unread,
+        ruled,
     )
     check_extent(spec)
     return spec
@@ -308,6 +318,11 @@ def _positions(
         if p.kind is VAR_POSITIONAL and p.name in by_name:
             by_name[p.name] = _in_order(by_name[p.name], FRONT)
     return lambda name: by_name.get(name, others)
+
+
+def _is_ruled(tree: Tree) -> bool:
+    """Whether the object of a method is asked for a rank in the tree."""
+    return any(isinstance(leaf, Rule) for leaf in leaves_of(tree))
 
 
 def _in_order(tree: Tree, further: Tree) -> Tree:
