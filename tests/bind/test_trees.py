@@ -13,6 +13,8 @@ from autovmap._bind.trees import flatten, match, one_level
 from autovmap._spec.ranks import UNMAPPED, Core, plain
 from autovmap._spec.reading import read_rank
 
+pytestmark = pytest.mark.python
+
 
 class Pair(NamedTuple):
     """A named tuple."""

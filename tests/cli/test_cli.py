@@ -12,6 +12,8 @@ from autovmap import _cli
 from autovmap._demo import run
 from conftest import PATIENCE
 
+pytestmark = pytest.mark.python
+
 
 @pytest.fixture
 def settings(monkeypatch) -> list[run.Settings]:

@@ -14,6 +14,8 @@ from autovmap import auto_vmap, named_vmap
 from autovmap._function.docstring import with_line
 from autovmap.compat.jax import vectorize
 
+pytestmark = pytest.mark.python
+
 LINE = "Batch dims broadcast; the base ranks are ``x=1``."
 
 

@@ -18,6 +18,8 @@ import pytest
 
 from autovmap import auto_vmap
 
+pytestmark = pytest.mark.python
+
 BATCH = jnp.arange(12.0).reshape(4, 3)
 SUM = np.asarray(BATCH.sum(-1))
 equal = np.testing.assert_array_equal

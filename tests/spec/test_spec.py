@@ -23,6 +23,8 @@ from autovmap._spec.ranks import (
 from autovmap._spec.reading import read_positions, read_rank
 from autovmap._spec.spec import Declaration, Spec, has_ranks, read_spec
 
+pytestmark = pytest.mark.python
+
 
 def leafless(node: Any) -> None:
     """JAX knows no node: what optree knows alone is read by optree."""

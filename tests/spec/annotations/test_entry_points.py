@@ -13,6 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from autovmap import SpecError, auto_vmap, infer_ranks, named_vmap
 
+pytestmark = pytest.mark.python
+
 Vector = Float[Array, "n"]
 Scalar = Float[Array, ""]
 

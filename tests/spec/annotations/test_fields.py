@@ -13,6 +13,8 @@ from jaxtyping import Array, Float, PyTree
 
 from autovmap import CoreSizeError, SpecError, auto_vmap, infer_ranks
 
+pytestmark = pytest.mark.python
+
 T = TypeVar("T")
 
 

@@ -13,6 +13,8 @@ from jaxtyping import Array, Float
 
 from autovmap import SpecError, auto_vmap, infer_ranks
 
+pytestmark = pytest.mark.python
+
 
 @auto_vmap
 def later(x: Vector, pair: Pair) -> Scalar:

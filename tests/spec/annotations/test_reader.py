@@ -30,6 +30,8 @@ from jaxtyping import (
 
 from autovmap import CoreSizeError, RankError, SpecError, auto_vmap, infer_ranks
 
+pytestmark = pytest.mark.python
+
 Bounded = TypeVar("Bounded", bound=Float[Array, "n"])
 Constrained = TypeVar("Constrained", Float[Array, "n"], Int[Array, "n"])
 Named = NewType("Named", Float[Array, "n m"])

@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, PyTree
 
 from autovmap import SpecError, auto_vmap
 
+pytestmark = pytest.mark.python
+
 
 @auto_vmap
 def f(

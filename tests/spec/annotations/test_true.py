@@ -18,6 +18,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, TypeCheckError, j
 
 from autovmap import auto_vmap
 
+pytestmark = pytest.mark.python
+
 HOOKED = Path(__file__).parent / "hooked"
 
 
