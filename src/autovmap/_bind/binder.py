@@ -22,7 +22,7 @@ from autovmap._bind.leaves import (
     refuse_structs,
     to_jax,
 )
-from autovmap._bind.trees import Match, array_leaves, is_storable, match, refuse_unsortable
+from autovmap._bind.trees import Match, array_leaves, fresh, is_storable, match, refuse_unsortable
 from autovmap._cache import BoundedCache
 from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
@@ -103,6 +103,8 @@ class Style:
     and those with a rank are positional."""
     places: tuple[int, ...] = ()
     """Where the ranked arguments stand, if all of them are positional."""
+    shared: tuple[int | str, ...] = ()
+    """Where the arguments without a rank stand."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,11 @@ class Call:
             for i, value in zip(self.planned.places, rows, strict=True):
                 leaves[i] = value
         args, kwargs = list(self.args), dict(self.kwargs)
+        for place in self.style.shared:
+            if isinstance(place, int):
+                args[place] = fresh(args[place])
+            else:
+                kwargs[place] = fresh(kwargs[place])
         for slot, value in zip(self.slots, jax.tree.unflatten(self.treedef, leaves), strict=True):
             if isinstance(slot.place, int):
                 args[slot.place] = value
@@ -301,12 +308,14 @@ def _style(
     count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
     found = [slot for slot in argument_slots(spec, count, keywords) if is_matched(slot.rank)]
     found.sort(key=lambda slot: order[slot.parameter])
-    given = argument_slots(spec, len(args), list(kwargs))
+    given = list(argument_slots(spec, len(args), list(kwargs)))
     checked = tuple(slot for slot in given if expects_no_array(slot.rank))
     plain = not (checked or default_args or default_kwargs or spec.numpy_calls or class_first)
     places = tuple(slot.place for slot in found if isinstance(slot.place, int))
     plain = plain and len(places) == len(found)
-    return Style(tuple(found), default_args, default_kwargs, checked, plain, places)
+    ranked = {slot.place for slot in found}
+    shared = tuple(slot.place for slot in given if slot.place not in ranked)
+    return Style(tuple(found), default_args, default_kwargs, checked, plain, places, shared)
 
 
 def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:

@@ -304,6 +304,26 @@ def _find_unsortable(value: Any, path: str, function: str, error: Exception) -> 
         _find_unsortable(child, path + label, function, error)
 
 
+def fresh(value: Any) -> Any:
+    """A value with a structure of its own, as JAX hands to each trace what it flattened.
+
+    Some objects may be used once (`equinox.nn.State`), and a function may be traced twice. What
+    JAX takes for a leaf, or can't flatten, stays what it is.
+
+    >>> shared = {"a": [1]}
+    >>> fresh(shared) == shared, fresh(shared) is shared
+    (True, False)
+    """
+    if value is None or kind_of(type(value)) is not Kind.OTHER:
+        return value
+    try:
+        leaves, treedef = jax.tree.flatten(value)
+        leaf = jax.tree_util.treedef_is_leaf(treedef)
+        return value if leaf else jax.tree.unflatten(treedef, leaves)
+    except Exception:  # whatever an object that was never meant for JAX may raise
+        return value
+
+
 def is_storable(treedef: Any) -> bool:
     """Whether a treedef may be kept: all that its nodes hold beside their children hashes.
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import kind_text
-from autovmap._bind.leaves import is_array
 from autovmap._named.notation import Pattern, Span, axes_of, pointed, text_of
 from autovmap._plan.leaf import Dim, tuple_text
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import of_result
 from autovmap._run.grouping import Grouping
 from autovmap.errors import CoreSizeError, RankError, SpecError
 
@@ -36,8 +36,9 @@ class PatternGrouping(Grouping):
         known = dict(self._plan.core.sizes)
         found: list[Group] = []
         for i, (label, part) in enumerate(self._parts(result)):
-            for keys, leaf in tree_flatten_with_path(part)[0]:
-                if is_array(leaf):
+            leaves = tree_flatten_with_path(part)[0]
+            for (keys, leaf), array in zip(leaves, of_result(part), strict=True):
+                if array:
                     self._check(i, f"result{label}{keystr(keys)}", jnp.shape(leaf), known)
                 found.append(self._plan.parts[i])
         return found

@@ -35,6 +35,8 @@ class PlanData:
     """The sizes of the named core dims."""
     promotion: str | None = None
     """What to say of this call where rank promotion is not allowed, or None."""
+    maps_numbers: bool = False
+    """Whether a number inside an object of the result gets batch dims, as under `jax.vmap`."""
     pattern: str | None = None
     """The text that says where each axis lies, where there is one."""
     parts: tuple[Group, ...] = ()
@@ -118,4 +120,5 @@ def make_plan(
         before=tuple(leaf_steps(leaf, lacks.get(i, ())) for i, leaf in enumerate(leaves)),
         core=core,
         promotion=promotion(leaves, function),
+        maps_numbers=extent.required,
     )

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from autovmap._bind.leaves import is_array
+from autovmap._run.batched import batched
 from autovmap._run.hidden import refuse_hidden
 
 
@@ -33,7 +33,11 @@ def carried(result: Any, function: str) -> Any:
     """
     leaves, treedef = jax.tree.flatten(result)
     refuse_hidden(result, leaves, treedef, function)
-    if all(map(is_array, leaves)):
+    arrays = batched(leaves, treedef)
+    if all(arrays):
         return result
-    kept = [x if is_array(x) or isinstance(x, np.ndarray) else Carried(x) for x in leaves]
+    kept = [
+        x if array or isinstance(x, np.ndarray) else Carried(x)
+        for x, array in zip(leaves, arrays, strict=True)
+    ]
     return jax.tree.unflatten(treedef, kept)

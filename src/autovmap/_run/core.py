@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import kind_text
-from autovmap._bind.leaves import is_array
 from autovmap._plan.core import check_output, kept
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import of_result
 from autovmap._spec.gufunc import Gufunc
 from autovmap.errors import SpecError
 
@@ -32,8 +32,10 @@ def check_result(result: Any, signature: Gufunc, plan: PlanData) -> None:
         parts = [(f"[{i}]", part) for i, part in enumerate(result)]
     known = dict(plan.core.sizes)
     for (label, part), dims in zip(parts, outputs, strict=True):
-        for path, leaf in tree_flatten_with_path(part)[0]:
-            if is_array(leaf):
+        for (path, leaf), array in zip(
+            tree_flatten_with_path(part)[0], of_result(part), strict=True
+        ):
+            if array:
                 where = f"{plan.function}(): result{label}{keystr(path)}"
                 shape = jnp.shape(leaf)
                 check_output(kept(dims, plan.core.dropped), shape, known, where, signature)

@@ -80,7 +80,7 @@ def dependencies(
         return []
 
     nest = make_nest(plan)
-    caught = Result(plan.function, FRONT)
+    caught = Result(plan, FRONT)
     jax.eval_shape(
         lambda mapped: nest(Running(probe, leaves, caught), *mapped),
         [leaves[row] for row in plan.mapped],

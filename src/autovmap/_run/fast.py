@@ -15,6 +15,7 @@ import jax
 from autovmap._bind.binder import PLANS, STYLES, Call, Style, may_promote
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import facts, to_jax
+from autovmap._bind.trees import fresh
 from autovmap._cache import BoundedCache
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import FRONT
@@ -88,7 +89,15 @@ class Shortcut:
             given = list(args)
             for place, leaf in zip(style.places, leaves, strict=True):
                 given[place] = leaf
-        direct = Direct(self._function, given, kwargs, Result(plan.function, FRONT))
+        for place in style.shared:
+            if isinstance(place, str):
+                kwargs[place] = fresh(kwargs[place])
+                continue
+            value = args[place]
+            if (one := fresh(value)) is not value:
+                given = given if isinstance(given, list) else list(args)
+                given[place] = one
+        direct = Direct(self._function, given, kwargs, Result(plan, FRONT))
         return nest, direct, [leaves[i] for i in plan.mapped], plan
 
     def keep(self, call: Call) -> None:

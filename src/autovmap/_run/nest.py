@@ -132,7 +132,7 @@ def run(
         refuse_lazy(result, [result], plan.function)
         refuse_lazy(result, jax.tree.leaves(result), plan.function)
         return finished(result, plan, grouping) if plan.parts else result
-    caught = Result(plan.function, grouping)
+    caught = Result(plan, grouping)
     out = nest(Running(body, leaves, caught), *[leaves[i] for i in plan.mapped])
     result = caught.join(out, plan)
     if not plan.layers:

@@ -82,7 +82,7 @@ def trace_once(
 
     nest = make_nest(plan)
     jax.eval_shape(
-        lambda mapped: nest(Running(probe, leaves, Result(plan.function, FRONT)), *mapped),
+        lambda mapped: nest(Running(probe, leaves, Result(plan, FRONT)), *mapped),
         [leaves[row] for row in plan.mapped],
     )
     return found[-1]

@@ -11,9 +11,9 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
-from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import batched
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_hidden
 from autovmap._run.steps import done
@@ -37,7 +37,7 @@ def refuse_lazy(result: Any, leaves: Sequence[Any], function: str) -> None:
 class Result:
     """The structure of one example's result, caught while vmap traces the function."""
 
-    function: str
+    plan: PlanData
     grouping: Grouping
     treedef: Any = None
     others: tuple[tuple[int, Any], ...] = ()
@@ -47,16 +47,22 @@ class Result:
     members: tuple[list[int], ...] | None = None
     """For each group, the places of its leaves; None where all leaves are in the one group."""
 
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.plan.function
+
     def split(self, result: Any) -> tuple[list[Any], ...]:
         """The array leaves to go through vmap, in one list a group; the rest is kept here."""
         refuse_lazy(result, [result], self.function)
         leaves, self.treedef = jax.tree.flatten(result)
-        others = [] if all(map(is_array, leaves)) else leaves
+        gets = batched(leaves, self.treedef, self.plan.maps_numbers)
+        others = [] if all(gets) else leaves
         refuse_lazy(result, others, self.function)
         refuse_hidden(result, others, self.treedef, self.function)
         if self.grouping is FRONT and not others:
             return (leaves,)
-        self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not is_array(leaf))
+        self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not gets[i])
         for i, leaf in self.others:
             if isinstance(leaf, np.ndarray):
                 path = keystr(tree_flatten_with_path(result)[0][i][0])
@@ -93,24 +99,24 @@ class Result:
                 f"{-ndim - 1} to {ndim}"
             )
 
-    def join(self, batched: Any, plan: PlanData) -> Any:
+    def join(self, outputs: Any, plan: PlanData) -> Any:
         """The result, from what came out of the nest and what was kept."""
         if self.alone:
-            return done(batched, plan.behind) if plan.behind else batched
+            return done(outputs, plan.behind) if plan.behind else outputs
         steps = [plan.after(group) for group in self.grouping.groups]
         if any(steps):
-            pairs = zip(batched, steps, strict=True)
-            batched = tuple([done(array, after) for array in arrays] for arrays, after in pairs)
-        return self.joined(batched)
+            pairs = zip(outputs, steps, strict=True)
+            outputs = tuple([done(array, after) for array in arrays] for arrays, after in pairs)
+        return self.joined(outputs)
 
-    def joined(self, batched: Sequence[list[Any]]) -> Any:
+    def joined(self, outputs: Sequence[list[Any]]) -> Any:
         """The result, from finished arrays and what was kept."""
         if self.members is None:
-            return jax.tree.unflatten(self.treedef, batched[0])
+            return jax.tree.unflatten(self.treedef, outputs[0])
         leaves: list[Any] = [None] * self.treedef.num_leaves
         for i, leaf in self.others:
             leaves[i] = leaf
-        for members, arrays in zip(self.members, batched, strict=True):
+        for members, arrays in zip(self.members, outputs, strict=True):
             for i, array in zip(members, arrays, strict=True):
                 leaves[i] = array
         return jax.tree.unflatten(self.treedef, leaves)
@@ -120,7 +126,9 @@ def finished(result: Any, plan: PlanData, grouping: Grouping) -> Any:
     """The result of a function that was called as it is, after the steps behind the nest."""
     leaves, treedef = jax.tree.flatten(result)
     found = [
-        done(leaf, plan.after(group)) if is_array(leaf) else leaf
-        for leaf, group in zip(leaves, grouping.of(result), strict=True)
+        done(leaf, plan.after(group)) if array else leaf
+        for leaf, array, group in zip(
+            leaves, batched(leaves, treedef, plan.maps_numbers), grouping.of(result), strict=True
+        )
     ]
     return jax.tree.unflatten(treedef, found)

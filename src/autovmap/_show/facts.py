@@ -17,6 +17,7 @@ from autovmap._plan.core import kept
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import batched, of_result
 from autovmap._run.grouping import Grouping
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
@@ -149,8 +150,9 @@ def result_shapes(run: Callable[[Call, Sequence[Any]], Any], call: Call) -> Any:
 def _split(result: Any) -> tuple[list[Any], list[Any]]:
     """The arrays of a result; its structure, and with their places the leaves that are none."""
     leaves, treedef = jax.tree.flatten(result)
-    others = [(i, leaf) for i, leaf in enumerate(leaves) if not is_array(leaf)]
-    return [leaf for leaf in leaves if is_array(leaf)], [treedef, others]
+    arrays = batched(leaves, treedef)
+    others = [(i, leaf) for i, leaf in enumerate(leaves) if not arrays[i]]
+    return [leaf for i, leaf in enumerate(leaves) if arrays[i]], [treedef, others]
 
 
 def _has_structs(call: Call) -> bool:
@@ -201,9 +203,10 @@ def outputs_of(result: Any, example: Example) -> tuple[Output, ...]:
     """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s."""
     found: list[Output] = []
     flat = tree_flatten_with_path(result)[0]
-    for (keys, leaf), group, core in zip(flat, example.groups, example.shapes, strict=True):
+    rows = zip(flat, of_result(result), example.groups, example.shapes, strict=True)
+    for (keys, leaf), array, group, core in rows:
         path = f"result{keystr(keys)}"
-        if kind_of(type(leaf)) is Kind.STRUCT or is_array(leaf):
+        if kind_of(type(leaf)) is Kind.STRUCT or array:
             shape = tuple(getattr(leaf, "shape", ()))
             dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
             found.append(Output(path, shape, dtype, group, core))

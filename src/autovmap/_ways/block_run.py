@@ -9,10 +9,10 @@ import numpy as np
 
 from autovmap._bind.kinds import is_key
 from autovmap._bind.leaf_type import LeafType, leaf_type
-from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.steps import Fold
+from autovmap._run.batched import is_batched
 from autovmap._run.weak import from_host
 from autovmap._ways.block import Blocks, index_of
 
@@ -46,7 +46,7 @@ def run_blocks(
     first, treedef = jax.tree.flatten(results[0])
     parts = zip(*(jax.tree.leaves(result) for result in results), strict=True)
     joined = [
-        _joined(part, group, blocks) if is_array(leaf) else leaf
+        _joined(part, group, blocks) if is_batched(leaf) else leaf
         for leaf, part, group in zip(first, parts, groups_of(results[0]), strict=True)
     ]
     return jax.tree.unflatten(treedef, joined)

@@ -10,10 +10,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._bind.kinds import is_key
 from autovmap._bind.leaf_type import leaf_type
-from autovmap._bind.leaves import is_array
 from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import is_batched
 from autovmap._run.weak import from_host
 from autovmap.errors import SpecError
 
@@ -50,7 +50,7 @@ def cut(
     """A result without the examples that were padded."""
     leaves, treedef = jax.tree.flatten(result)
     found = [
-        _cut(leaf, plan, sizes, group) if is_array(leaf) else leaf
+        _cut(leaf, plan, sizes, group) if is_batched(leaf) else leaf
         for leaf, group in zip(leaves, groups, strict=True)
     ]
     return jax.tree.unflatten(treedef, found)

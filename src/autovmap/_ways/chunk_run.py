@@ -9,9 +9,9 @@ import numpy as np
 from jax import lax
 
 from autovmap._bind.kinds import is_key
-from autovmap._bind.leaves import is_array
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import is_batched
 from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
@@ -355,7 +355,7 @@ def without(result: Any, plan: PlanData, again: Mapping[int, int], groups: Seque
     leaves, treedef = jax.tree.flatten(result)
     block = len(plan.batch_shape)
     for i, (leaf, group) in enumerate(zip(leaves, groups, strict=True)):
-        if not is_array(leaf) or group.position is None:
+        if not is_batched(leaf) or group.position is None:
             continue
         start = block_start(group.position, leaf.ndim, block)
         for axis, count in again.items():

@@ -9,19 +9,22 @@ import jax.numpy as jnp
 from autovmap._bind.kinds import kind_text, shown
 from autovmap._bind.leaves import is_array
 from autovmap._bind.trees import one_level
+from autovmap._run.batched import CONTAINERS
 
 TELLING = (str, bytes, bool, int, float, complex, type(None), enum.Enum, type)
 """Types of data whose `==` tells whether two values are the same."""
+NUMBERS = (bool, int, float, complex)
 
 MANY = 8
 """More children than these are counted, not listed."""
 
 
-def difference(first: Any, other: Any, path: str = "result") -> str | None:
+def difference(first: Any, other: Any, path: str = "result", within: bool = False) -> str | None:
     """What no vmapped call could return both of, at the first place where two results differ.
 
     Static data of pytree nodes is compared only where its `==` tells: that of the functions and
-    arrays which many libraries keep there says no of one thing made twice.
+    arrays which many libraries keep there says no of one thing made twice. `within` says that both
+    stand in an object, where a number is the same for all examples.
 
     >>> difference({"a": (1.0, "x")}, {"a": (2.0, "y")})
     "result['a'][1] is 'y', but 'x'"
@@ -30,7 +33,7 @@ def difference(first: Any, other: Any, path: str = "result") -> str | None:
     """
     children, others = one_level(first), one_level(other)
     if children is None and others is None:
-        return _between_leaves(first, other, path)
+        return _between_leaves(first, other, path, within)
     if children is None or others is None or type(first) is not type(other):
         return f"{path} is {_text(other)}, but {_text(first)}"
     labels, other_labels = [label for label, _ in children], [label for label, _ in others]
@@ -42,15 +45,19 @@ def difference(first: Any, other: Any, path: str = "result") -> str | None:
             f"the static data of {path}, a {type(first).__name__}, is {shown(other_data)}, but "
             f"{shown(data)}"
         )
+    within = within or not isinstance(first, CONTAINERS)
     for (label, one), (_, two) in zip(children, others, strict=True):
-        found = difference(one, two, path + label)
+        found = difference(one, two, path + label, within)
         if found is not None:
             return found
     return None
 
 
-def _between_leaves(first: Any, other: Any, path: str) -> str | None:
+def _between_leaves(first: Any, other: Any, path: str, within: bool) -> str | None:
     arrays = is_array(first), is_array(other)
+    numbers = within and isinstance(first, NUMBERS) and isinstance(other, NUMBERS)
+    if numbers:
+        return f"{path} is {other!r}, but {first!r}" if _differ(first, other) else None
     if all(arrays):
         same = (jnp.shape(first), jnp.result_type(first)) == (
             jnp.shape(other),

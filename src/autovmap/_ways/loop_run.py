@@ -22,6 +22,9 @@ from autovmap._ways.chunk import refuse_symbolic
 from autovmap._ways.loop_fit import difference
 from autovmap.errors import SpecError
 
+TOLD = (str, bool, int, float, complex)
+"""What is no array of its own in a result and must be the same for all examples."""
+
 
 def run_loop(
     plan: PlanData,
@@ -44,7 +47,7 @@ def run_loop(
     example: list[Any] = []
     first: Example | None = None
     for index in itertools.product(*map(range, plan.batch_shape)):
-        caught = Result(plan.function, grouping)
+        caught = Result(plan, grouping)
         example = [_example(plan.layers, row, x, index) for row, x in enumerate(leaves)]
         try:
             result = body(example)
@@ -83,7 +86,7 @@ class Example:
             [(jnp.shape(x), jnp.result_type(x)) for x in jax.tree.leaves(one.arrays)]
             for one in (self, other)
         ]
-        texts = [[x for x in one.others if isinstance(x, str)] for one in (self, other)]
+        texts = [[x for x in one.others if isinstance(x, TOLD)] for one in (self, other)]
         try:
             same = bool(self.caught.treedef == other.caught.treedef)
         except Exception:  # static data that can't be compared, such as an array

@@ -60,7 +60,7 @@ def run_parts(
     groups = grouping.groups
     if plan.trivial and reducing is None:
         return run(plan, make_nest(plan, groups), body, leaves, grouping)
-    caught = Result(plan.function, grouping)
+    caught = Result(plan, grouping)
 
     def joined(outputs: Outputs, sizes: Mapping[int, int] | None = None) -> Any:
         if reducing is not None:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from autovmap._bind.leaves import is_array
 from autovmap._bind.trees import match
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._run.batched import batched, is_batched
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body
 from autovmap._run.once import again, trace_once
@@ -158,7 +158,8 @@ def fold_groups(
 
 def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str) -> list[Unit]:
     """How each leaf of a result is folded."""
-    leaves = jax.tree.leaves(result)
+    leaves, treedef = jax.tree.flatten(result)
+    arrays = batched(leaves, treedef)
     matched = match(reduce.folds, result, "result", f"{function}(): reduce")
     found: list[Unit] = []
     while (first := len(found)) < len(leaves):
@@ -166,10 +167,10 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
         fold = fold_of(tree)
         count = 1 if fold is None else leaves_at_once(fold)
         if count == 1:
-            found.append(Unit(placed[first], fold if is_array(leaves[first]) else None))
+            found.append(Unit(placed[first], fold if arrays[first] else None))
             continue
         rows = range(first, min(first + count, len(leaves)))
-        fitting = [i for i in rows if matched[i][1] is tree and is_array(leaves[i])]
+        fitting = [i for i in rows if matched[i][1] is tree and arrays[i]]
         if len(fitting) < count or len({placed[i] for i in rows}) > 1:
             raise SpecError(
                 f"{function}.reduce(): {fold!r} combines {count} arrays as one value, as many as "
@@ -240,7 +241,7 @@ def fold_looped(reducing: Reducing, spec: Spec, result: Any, grouping: Grouping)
 
 def _moved(array: Any, block: int, group: Group) -> Any:
     """An output whose batch dims are in front with them where they belong."""
-    if not is_array(array):
+    if not is_batched(array):
         return array
     if group.position is None:
         return array[(0,) * block]

@@ -72,8 +72,15 @@ def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tupl
 
     Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
     """
-    given = [_anywhere(x) if isinstance(x, jax.Array) else x for x in leaves]
-    shapes = jax.eval_shape(lambda rows: inside(plan, rows), given)
+    arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+
+    def whole(parts: Sequence[Any]) -> Any:
+        rows = list(leaves)  # a number stays one, as it may be a shape
+        for i, part in zip(arrays, parts, strict=True):
+            rows[i] = part
+        return inside(plan, rows)
+
+    shapes = jax.eval_shape(whole, [_anywhere(leaves[i]) for i in arrays])
     return tuple([len(x.shape) for x in part] for part in shapes)
 
 
