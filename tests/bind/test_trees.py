@@ -90,7 +90,7 @@ class TestMatch:
 
     def test_mixed_keys_of_a_spec(self) -> None:
         tree = read_rank({1: 0, "a": 1}, "x", one_level)
-        with pytest.raises(SpecError, match=r"keys of x differ.*\['a'\] declared but absent"):
+        with pytest.raises(SpecError, match=r"(?s)keys of x differ.*\['a'\] declared but absent"):
             match(tree, {1: 2.0}, "x", "f()")
 
 

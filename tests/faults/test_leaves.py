@@ -168,7 +168,7 @@ class TestRow28:
         np.testing.assert_array_equal(result, jax.random.PRNGKey(0) + 1)
 
     def test_no_hint_for_other_data(self) -> None:
-        with pytest.raises(BatchShapeError, match=r"^(?!.*raw PRNG key)(?s:.*)$"):
+        with pytest.raises(BatchShapeError, match=r"(?s)^(?!.*raw PRNG key)(?s:.*)$"):
             auto_vmap(k=0, x=0)(lambda k, x: x)(jnp.zeros(2, jnp.int32), jnp.ones(3))
 
     def test_the_marker_on_what_is_no_key(self) -> None:

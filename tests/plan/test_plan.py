@@ -67,7 +67,7 @@ class TestLeaf:
 
     @pytest.mark.parametrize("position", [3, -4])
     def test_positions_that_it_has_not(self, position: int) -> None:
-        with pytest.raises(RankError, match=rf"f\(\): .* of x at {position}, .* from -3 to 2"):
+        with pytest.raises(RankError, match=rf"(?s)f\(\): .* of x at {position}, .* from -3 to 2"):
             checked_leaf(leaf("x", 4, 4, 4, rank=2), position, "f")
 
     def test_account(self) -> None:
@@ -116,7 +116,7 @@ class TestBatchShape:
         leaves = [leaf("x", 2), *(leaf(f"y{i}", 3) for i in range(20))]
         with pytest.raises(BatchShapeError, match=r"(?s)y5: .*  \.\.\.\nCheck") as raised:
             batch_shape(leaves, "f")
-        assert len(str(raised.value).splitlines()) <= 11
+        assert len(str(raised.value).splitlines()) <= 13
 
     def test_no_remedy_for_an_outer_axis(self) -> None:
         with pytest.raises(BatchShapeError, match=r"Check the base ranks and the shapes\.$"):
@@ -156,7 +156,9 @@ class TestStrict:
 
     @pytest.mark.parametrize("other", [(1, 5), (5,), (4, 1), (1,)], ids=str)
     def test_anything_else(self, other: Any) -> None:
-        with pytest.raises(BatchShapeError, match=r"f\(\): strict=True.*x and y have different"):
+        with pytest.raises(
+            BatchShapeError, match=r"(?s)f\(\): strict=True.*x and y have different"
+        ):
             refuse_stretching([leaf("x", 4, 5), leaf("y", *other)], "f")
 
     def test_promotion(self) -> None:

@@ -103,7 +103,7 @@ class TestStrict:
 
     @pytest.mark.parametrize("wrong", [1, None, "yes"])
     def test_of_a_wrong_type(self, wrong: Any) -> None:
-        with pytest.raises(SpecError, match=r"strict is .*True or False"):
+        with pytest.raises(SpecError, match=r"(?s)strict is .*True or False"):
             auto_vmap(x=0, strict=wrong)(jnp.sin)
 
 

@@ -203,7 +203,9 @@ class TestDuplicates:
         other = self.nested("i", "j", wrap)(jnp.asarray(x))
         expected = x.sum(-1, keepdims=True) + full(x, 2).sum(0)
         np.testing.assert_allclose(other, np.broadcast_to(expected, shape), rtol=1e-6)
-        with pytest.raises(SpecError, match=r"inside\(\): axis_name 'i' is bound .* by around\(\)"):
+        with pytest.raises(
+            SpecError, match=r"(?s)inside\(\): axis_name 'i' is bound .* by around\(\)"
+        ):
             self.nested("i", "i", wrap)(jnp.asarray(x))
 
     def test_two_calls_side_by_side_may_share_a_name(self) -> None:

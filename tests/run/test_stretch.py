@@ -319,7 +319,7 @@ class TestNames:
         bound = auto_vmap(x=0, y=0, axis_name=self.names, out_axes=out_axes)(
             lambda x, y: ({"out": function(x)}, x + y)
         )
-        with pytest.raises(SpecError, match=r"result\[0\]\['out'\] None.* batch axis -2 'i'"):
+        with pytest.raises(SpecError, match=r"(?s)result\[0\]\['out'\] None.* batch axis -2 'i'"):
             bound(jnp.ones(X), jnp.ones(Y))
 
     def test_names_that_only_look_alike(self) -> None:

@@ -1,6 +1,5 @@
 """Names that were mistyped: what a message asks, and where it asks nothing."""
 
-import re
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,6 +7,7 @@ import pytest
 
 from autovmap import SpecError, auto_vmap
 from autovmap._spec.near import did_you_mean
+from faults.saying import words
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_did_you_mean(name: Any, known: Any, asked: str) -> None:
 
 def refused(pattern: str) -> Any:
     """An error whose message ends so."""
-    return pytest.raises(SpecError, match=re.escape(pattern) + r"\Z")
+    return pytest.raises(SpecError, match=words(pattern) + r"\Z")
 
 
 def test_an_option_among_the_ranks() -> None:
@@ -46,7 +46,7 @@ def test_in_axes() -> None:
 
 
 def test_replace() -> None:
-    with pytest.raises(SpecError, match=r"stretch_outputs; did you mean 'out_axes'\? Other"):
+    with pytest.raises(SpecError, match=r"stretch_outputs;\sdid you mean 'out_axes'\?\sOther"):
         auto_vmap(x=0)(lambda x: x).replace(outaxes=1)
 
 

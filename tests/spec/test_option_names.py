@@ -103,7 +103,7 @@ class TestRanks:
         return x * ranks
 
     def test_as_a_keyword_is_refused_with_the_way_out(self) -> None:
-        with pytest.raises(SpecError, match=r"ranks is 0; .* ranks=\{'ranks': \.\.\.\}"):
+        with pytest.raises(SpecError, match=r"(?s)ranks is 0; .* ranks=\{'ranks': \.\.\.\}"):
             auto_vmap(x=1, ranks=0)(self.scaled)
 
     def test_the_way_out(self) -> None:

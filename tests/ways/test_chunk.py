@@ -62,7 +62,7 @@ class TestCuts:
     def test_a_named_axis_never(self):
         plan = plan_of((4, 6), axis_name=("time",))
         assert [s.axis for s in plan_chunks(plan, 6).splits] == [-2]
-        with pytest.raises(SpecError, match=r"chunk\(5\): 6 examples.*batch axis -1 'time'"):
+        with pytest.raises(SpecError, match=r"(?s)chunk\(5\): 6 examples.*batch axis -1 'time'"):
             plan_chunks(plan, 5)
 
     @cases()
@@ -317,7 +317,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("memory", ["2", "2 XB", 0, -5, 1.5, True])
     def test_a_wrong_bound(self, memory: Any):
-        with pytest.raises(SpecError, match=r"memory is .*512MiB"):
+        with pytest.raises(SpecError, match=r"(?s)memory is .*512MiB"):
             cosine.chunk(memory=memory)
 
     def test_one_of_both(self):

@@ -133,7 +133,9 @@ class TestOptions:
 
     def test_named_axes_are_refused(self) -> None:
         decorated = auto_vmap(x=0, axis_name="i")(lambda x: jax.lax.psum(x, "i"))
-        with pytest.raises(SpecError, match=r"\.loop\(\): axis_name=.*'i'.* without \.loop\(\)"):
+        with pytest.raises(
+            SpecError, match=r"(?s)\.loop\(\): axis_name=.*'i'.* without \.loop\(\)"
+        ):
             decorated.loop()
         with pytest.raises(SpecError, match=r"loop\(\): axis_name"):
             auto_vmap(x=0)(jnp.sin).loop().replace(axis_name="i")

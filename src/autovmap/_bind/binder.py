@@ -14,10 +14,12 @@ from typing import Any, cast
 import jax
 
 from autovmap._bind.expected import expects_no_array, refuse_arrays
+from autovmap._bind.kinds import shown
 from autovmap._bind.leaves import (
     as_array,
     facts,
     planned_leaf,
+    refuse_shape,
     refuse_short_ref,
     refuse_structs,
     to_jax,
@@ -25,7 +27,14 @@ from autovmap._bind.leaves import (
 from autovmap._bind.trees import Match, array_leaves, fresh, is_storable, match, refuse_unsortable
 from autovmap._cache import BoundedCache
 from autovmap._plan.core import core_sizes, drop_optional
-from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key
+from autovmap._plan.leaf import (
+    Leaf,
+    checked_leaf,
+    key_hint,
+    looks_like_raw_key,
+    root,
+    tuple_text,
+)
 from autovmap._plan.outer import outer
 from autovmap._plan.plan import PlanData, make_plan
 from autovmap._spec.near import did_you_mean
@@ -48,7 +57,7 @@ from autovmap._spec.spec import (
     VAR_POSITIONAL,
     Spec,
 )
-from autovmap.errors import SpecError
+from autovmap.errors import BatchShapeError, SpecError
 
 STYLES, LAYOUTS, PLANS = 128, 256, 1024
 """How many of each are kept for a function."""
@@ -181,6 +190,9 @@ class Binder:
             args[slot.place] if isinstance(slot.place, int) else kwargs[slot.place]
             for slot in style.slots
         ]
+        if not run:
+            for slot, value in zip(style.slots, values, strict=True):
+                refuse_shape(value, slot.rank, slot.path, self._spec.function)
         try:
             leaves, treedef = jax.tree.flatten(values)
         except ValueError as error:
@@ -199,14 +211,37 @@ class Binder:
             planned = self._plan(layout, leaves, run)
             if run:
                 self._plans.put(key, planned)
-        return Call(args, kwargs, style, leaves, treedef, planned)
+        call = Call(args, kwargs, style, leaves, treedef, planned)
+        if self._spec.options.strict and (forgotten := self.forgotten(call)):
+            self._refuse_forgotten(*forgotten[0], call)
+        return call
 
-    def unranked(self, call: Call) -> Iterator[tuple[str, Any]]:
-        """The array leaves of the arguments without a rank, by path: to explain an error."""
+    def unranked(self, call: Call, *, undeclared: bool = False) -> Iterator[tuple[str, Any]]:
+        """The array leaves of the arguments without a rank, by path: to explain an error.
+
+        With `undeclared` those that were declared None, not mapped on purpose, are left out.
+        """
         taken = {slot.place for slot in call.slots}
+        chosen = {p.name for p in self._spec.parameters if p.declared} if undeclared else ()
         for slot in argument_slots(self._spec, len(call.args), list(call.kwargs)):
-            if slot.place not in taken:
+            if slot.place not in taken and slot.parameter not in chosen:
                 yield from array_leaves(slot.value(call.args, call.kwargs), slot.path)
+
+    def forgotten(self, call: Call) -> list[tuple[str, Any]]:
+        """The arrays without a rank that begin with the batch shape of the call, by path."""
+        batch = call.planned.plan.batch_shape
+        if not batch:
+            return []
+        arrays = self.unranked(call, undeclared=True)
+        return [(path, x) for path, x in arrays if tuple(x.shape[: len(batch)]) == batch]
+
+    def _refuse_forgotten(self, path: str, array: Any, call: Call) -> None:
+        name = root(path)
+        raise BatchShapeError(
+            f"{self._spec.function}(): strict=True, and {path}, {shown(array)}, has no base rank, "
+            f"but begins with the batch shape {tuple_text(call.planned.plan.batch_shape)}. Was its "
+            f"rank forgotten? Give it one, or {name}=None if all examples share it"
+        )
 
     def _style(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Style:
         way = (len(args), *kwargs)

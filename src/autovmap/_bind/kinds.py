@@ -68,6 +68,26 @@ def kind_text(value: Any) -> str:
     return shown(value) if known else type(value).__name__
 
 
+def a(noun: str) -> str:
+    """A noun behind its indefinite article.
+
+    >>> a("Box"), a("Env"), a("MLP"), a("Unit"), a("Unset"), a("int")
+    ('a Box', 'an Env', 'an MLP', 'a Unit', 'an Unset', 'an int')
+    """
+    spelt = noun[1:2].isupper() and noun[0] in "FHLMNRSX"
+    vowel = noun[:1].lower() in tuple("aeiou") and not noun.lower().startswith(("uni", "us"))
+    return f"{'an' if spelt or vowel else 'a'} {noun}"
+
+
 def is_traced(leaf: Any) -> bool:
     """Whether an array is a tracer: it lies on no device."""
     return isinstance(leaf, jax.Array) and getattr(leaf, "sharding", None) is None
+
+
+def traced_outside(name: str, function: str) -> str:
+    """What to do about an argument that is static to us, but a tracer when it gets here."""
+    return (
+        f"{name} is static in a compiled call of {function}, but a jax.jit (or another "
+        f"transformation) around this call traces it, so its value is not seen; name {name} in "
+        f"the static_argnames of that jax.jit"
+    )

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import time
 import types
-from collections.abc import Mapping, MutableSequence, Set
+from collections.abc import Mapping, MutableSequence, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
@@ -15,9 +15,19 @@ import numpy as np
 import optree
 
 from autovmap._bind.expected import chosen, refuse_array
-from autovmap._bind.kinds import Kind, is_key, kind_of, shown
-from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint
-from autovmap._spec.ranks import Core, Either, Key, NoArray, OneBatch, Rank, Undeclared
+from autovmap._bind.kinds import Kind, a, is_key, kind_of, shown
+from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint, tuple_text
+from autovmap._spec.ranks import (
+    Core,
+    Either,
+    Key,
+    NoArray,
+    OneBatch,
+    Rank,
+    Tree,
+    Undeclared,
+    is_mapped,
+)
 from autovmap.errors import RankError, SpecError
 
 INT32 = 2**31
@@ -121,7 +131,9 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
         refuse_array(leaf, rank, path, function)
         return None
     if kind is Kind.OTHER:
-        _refuse_container(leaf, where)
+        parts = is_no_node(leaf) and not _is_like_array(leaf) if whole else _holds_arrays(leaf)
+        if parts or _is_container(leaf):
+            raise SpecError(not_a_node(leaf, where, whole))
         if whole and not (isinstance(rank, Either) and rank.others):
             remedy = f"pass jnp.asarray({path})" if _is_like_array(leaf) else f"give {path} no rank"
             raise SpecError(
@@ -217,18 +229,37 @@ def _refuse_overflow(leaf: int, where: str) -> None:
         ) from error
 
 
-def _refuse_container(leaf: Any, where: str) -> None:
-    """A container which JAX takes for a leaf: its arrays would silently stay unmapped."""
-    known_elsewhere = (
+def is_no_node(leaf: Any) -> bool:
+    """Whether JAX takes a container, or an object with parts, for a single leaf."""
+    if _is_container(leaf):
+        return True
+    parts = getattr(leaf, "__dict__", None) or getattr(type(leaf), "__slots__", None)
+    if not parts or isinstance(leaf, type):
+        return False
+    return not callable(leaf) or any(map(is_array, getattr(leaf, "__dict__", {}).values()))
+
+
+def _is_container(leaf: Any) -> bool:
+    """Whether it is one to Python or optree, and not to JAX: its arrays would stay unmapped."""
+    return (
         isinstance(leaf, (collections.deque, time.struct_time, Mapping, MutableSequence, Set))
         or not cast("Any", optree.tree_structure(leaf, none_is_leaf=True)).is_leaf()
     )
-    if known_elsewhere or _holds_arrays(leaf):
-        raise SpecError(
-            f"{where} is a {type(leaf).__name__}, which is not a JAX pytree node; register its "
-            f"type (jax.tree_util.register_dataclass, register_pytree_node), pass a list, tuple "
-            f"or dict, or give it no rank"
-        )
+
+
+def not_a_node(leaf: Any, where: str, whole: bool) -> str:
+    """What to do about a leaf that is one only as JAX was not told of its parts."""
+    return (
+        f"{where} is {a(type(leaf).__name__)}, which is not a JAX pytree node; "
+        f"register its type (jax.tree_util.register_dataclass, register_pytree_node), or pass a "
+        f"list, tuple or dict{', or give it no rank' if whole else ''}"
+    )
+
+
+def refuse_no_node(value: Any, rank: Tree, where: str) -> None:
+    """Refuse an object under a rank that JAX takes for a single leaf, where it would be static."""
+    if is_mapped(rank) and kind_of(type(value)) is Kind.OTHER and is_no_node(value):
+        raise SpecError(not_a_node(value, where, whole=True))
 
 
 def _holds_arrays(leaf: Any) -> bool:
@@ -245,6 +276,19 @@ def refuse_structs(leaf: Any, path: str, function: str) -> None:
         raise SpecError(
             f"{function}(): {path} is a jax.ShapeDtypeStruct, {shown(leaf)}, which has no values; "
             f"for shapes alone use jax.eval_shape({function}, ...) or {function}.plan(...)"
+        )
+
+
+def refuse_shape(value: Any, rank: Tree, path: str, function: str) -> None:
+    """Refuse a tuple of ints for an array's shape in a plan: to JAX it is a pytree of numbers."""
+    if not (isinstance(rank, Core) and rank.rank and type(value) in (tuple, list) and value):
+        return
+    entries = cast("Sequence[Any]", value)
+    if all(kind_of(type(entry)) is Kind.INT for entry in entries):
+        raise RankError(
+            f"{function}.plan(): {path} is the {type(value).__name__} {shown(value)}, a pytree of "
+            f"numbers; for an array of that shape give "
+            f"jax.ShapeDtypeStruct({tuple_text(tuple(entries))}, dtype)"
         )
 
 

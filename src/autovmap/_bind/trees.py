@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, cast
 import jax
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_flatten_with_path
 
-from autovmap._bind.leaves import Kind, kind_of
+from autovmap._bind.kinds import Kind, a, kind_of
+from autovmap._bind.leaves import is_no_node, not_a_node
 from autovmap._plan.leaf import root, shape_text
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
@@ -175,6 +176,10 @@ def _leaf_paths(value: Any) -> list[str]:
 
 
 def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
+    if kind_of(type(value)) is Kind.OTHER and is_no_node(value):
+        return not_a_node(value, f"{what}: {path}", whole)
+    if whole and isinstance(tree, ByIndex) and tree.container in (tuple, list):
+        return _rank_as_shape(tree, value, path, what)
     declared = f"the declaration there is {plain(tree)!r}"
     if whole:
         remedy = "give it a single " + ("position" if _of_axes(what) else "rank")
@@ -182,6 +187,25 @@ def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
     return (
         f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; "
         f"declare one thing for it"
+    )
+
+
+def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
+    """A tuple of ranks for an array: a shape was given for a rank, or a call's ranks in one."""
+    declared = plain(tree)
+    if _of_axes(what):
+        return (
+            f"{what}: {path} is one leaf, {_shown(value)}, but {declared!r} is a container of "
+            f"positions; give it a single position"
+        )
+    entries = cast("Sequence[Any]", declared)
+    meant = f"{path}={len(entries)}"
+    if len(entries) > 1 and all(isinstance(entry, int) for entry in entries):
+        meant += f" or, for several parameters, auto_vmap({', '.join(map(repr, entries))})"
+    return (
+        f"{what}: {path} is one leaf, {_shown(value)}, but its base rank is {declared!r}; give it "
+        f"a single rank.\nA rank is a count of dims, not a shape: 0 for a scalar, 1 for a "
+        f"vector, 2 for a matrix.\nDid you mean {meant}?"
     )
 
 
@@ -194,7 +218,7 @@ def _shown(value: Any) -> str:
     """An array by dtype and shape, anything else by its type."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}[{shape_text(tuple(value.shape))}]"
-    return f"a {type(value).__name__}"
+    return a(type(value).__name__)
 
 
 def _by_name(
@@ -209,7 +233,7 @@ def _by_name(
             names.append(key.name)
         else:
             raise SpecError(
-                f"{what}: {path} is a {type(value).__name__}, whose children have no names, but "
+                f"{what}: {path} is {a(type(value).__name__)}, whose children have no names, but "
                 f"it is declared by name, as {plain(tree)!r}; give one rank for all of it, or "
                 f"like(example)"
             )
@@ -254,13 +278,13 @@ def _by_index(
         if _of_axes(what):
             others = "or by one position for all of it"
         raise SpecError(
-            f"{what}: {path} is a {type(value).__name__}, but it is declared as a "
-            f"{tree.container.__name__}: {plain(tree)!r}; declare it by its own type, {others}"
+            f"{what}: {path} is {a(type(value).__name__)}, but it is declared as "
+            f"{a(tree.container.__name__)}: {plain(tree)!r}; declare it by its own type, {others}"
         )
     if len(children) != len(tree.children):
         count = f"{len(children)} child{'ren' * (len(children) != 1)}"
         raise SpecError(
-            f"{what}: {path} is a {type(value).__name__} of {count}, but it is declared with "
+            f"{what}: {path} is {a(type(value).__name__)} of {count}, but it is declared with "
             f"{len(tree.children)}: {plain(tree)!r}; declare each, or one thing for all of it"
         )
     return tree.children

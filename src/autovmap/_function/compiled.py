@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
 import jax
 
+from autovmap._bind.leaves import refuse_no_node
 from autovmap._cache import BoundedCache
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import by_name, keep_abstract
@@ -104,6 +105,8 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
                 if not isinstance(instance, type):
                     from autovmap._ways.statics import refuse_changing
 
+                    rank = self._engine.spec.parameters[0].rank
+                    refuse_no_node(instance, rank, f"{options.name}(): {first}")
                     refuse_changing(instance, f"{options.name}.jit(): {first}", fixed=True)
                 static = replace(options, static=(*options.static, first))
                 found = make_jitted(self._function, self._engine, static)
@@ -123,6 +126,7 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
 def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[..., Any]:
     """Compile a decorated function; nothing is traced before the first call."""
     from autovmap._ways.jit import Program, make_program
+    from autovmap._ways.untraceable import explaining
 
     program = make_program(engine.run_traced, engine.spec, engine.signature, function, options)
     names = {"call": "__call__"}
@@ -130,6 +134,10 @@ def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[
         names.get(name, name): staticmethod(getattr(program, name)) for name in Program.__slots__
     }
     cls = type("Jitted", (Jitted,), {**members, "__doc__": Jitted.__doc__, "__module__": __name__})
+    if not options.partition:
+        settle = functools.partial(setattr, cls, "__call__", staticmethod(program.call))
+        call = explaining(program.call, engine.spec, options.static, engine.bind, settle)
+        cast("Any", cls).__call__ = staticmethod(call)
     return cls(function, engine, options)
 
 

@@ -310,7 +310,9 @@ class Engine:
     @functools.cached_property
     def _is_direct(self) -> bool:
         """Whether calls may take the shortcut: nothing is done but the layers."""
-        return self._plainly_run and self.grouping is FRONT and not self._checks_result
+        plain = self._plainly_run and not self._checks_result
+        # Under strict the arguments without a rank are looked at too.
+        return plain and self.grouping is FRONT and not self.spec.options.strict
 
     # --- A failure ---
 

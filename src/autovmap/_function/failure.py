@@ -3,12 +3,13 @@
 import functools
 
 from autovmap._bind.binder import Call
+from autovmap._bind.hints import call_hints
 from autovmap._function.engine import Engine
 from autovmap._run.depend import dependence_error
 from autovmap._run.failures import diagnose, hint
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
-from autovmap.errors import AutoVmapError
+from autovmap.errors import AutoVmapError, wrapped
 
 
 def diagnosed(engine: Engine, error: Exception, call: Call) -> Exception | None:
@@ -32,12 +33,15 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         error.add_note(f"under the pattern {plan.pattern}")
     if engine.ways.bucket is not None:
         error.add_note("under .bucket(), which pads batch sizes")
-    if (more := hint(error, unranked)) is not None:
-        error.add_note(more)
+    static = engine.jit_options(partition=True).static
+    known = hint(error, unranked, static, engine.name)
+    for text in (*call_hints(engine.binder, call), known):
+        if text is not None:
+            error.add_note(wrapped(text))
     return error
 
 
 def _is_about_outputs(error: Exception) -> bool:
-    """Whether an error is vmap's on an output that is mapped and shall not be."""
+    """Whether an error is vmap's on an output that is mapped and is not to be."""
     ours = isinstance(error, AutoVmapError)
     return isinstance(error, ValueError) and not ours and "out_axes" in str(error)

@@ -68,36 +68,44 @@ def _conflict(
             if len(lines) == 8:
                 lines.append("  ...")
                 break
-    remedies = _ranks_of_parts(leaves, one, other) + _remedy(axis, leaves, one, other)
-    lines.append(f"Check the base ranks and the shapes.{remedies}")
+    lines.append("Check the base ranks and the shapes.")
+    lines += _remedies(axis, leaves, one, other, function)
     lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
     return "\n".join(lines)
 
 
-def _ranks_of_parts(leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> str:
-    """What to do if one rank was given to all parts of a model, whose own ranks differ."""
+def _remedies(
+    axis: int, leaves: Sequence[Leaf], one: Leaf, other: Leaf, function: str
+) -> list[str]:
+    """What to do about a clash, beside looking again: a line each."""
     name = root(one.path)
-    if name != root(other.path) or not re.match(r"\.|\['", one.path[len(name) :]):
-        return ""
+    if name == root(other.path):
+        return _ranks_of_parts(leaves, one, other)
+    if other.offset or one.offset or one.dtype == "" or axis != -1:
+        return []
+    decorated = "f" if "<" in function else function
+    text = f"To combine every {name} with every {root(other.path)}, use "
+    text += f"{decorated}.outer({name!r}, {root(other.path)!r})"
+    if other.path != root(other.path) or other.position:
+        return [f"{text}."]
+    # The other's batch dims go to the left of all that the rest have.
+    count = max(leaf.batch_ndim for leaf in leaves if leaf is not other)
+    index = ", ".join([":"] * other.batch_ndim + ["None"] * count)
+    dims = "a batch dim" if count == 1 else "batch dims"
+    return [f"{text} or insert {dims}: {other.path}[{index}]."]
+
+
+def _ranks_of_parts(leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> list[str]:
+    """What to do if the ranks of a model's parts are not those that its parts have."""
+    name = root(one.path)
+    if not re.match(r"\.|\['", one.path[len(name) :]):
+        return []
     ranks = {leaf.rank for leaf in leaves if root(leaf.path) == name}
     if len(ranks) > 1:
-        return ""
-    return (
-        f" All parts of {name} have base rank {one.rank}: if their own differ, rank each, as in "
+        return [
+            f"To read the base ranks of {name} from one example of it, use {name}=like(example)."
+        ]
+    return [
+        f"All parts of {name} have base rank {one.rank}: if their own differ, rank each, as in "
         f"{name}={{...}} or {name}=like(example)."
-    )
-
-
-def _remedy(axis: int, leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> str:
-    """How to have every example of one meet every example of the other.
-
-    The other's batch dims go to the left of all that the rest have.
-    """
-    if other.offset or other.position or one.dtype == "" or axis != -1:
-        return ""
-    count = max(leaf.batch_ndim + leaf.offset for leaf in leaves if leaf is not other)
-    index = ", ".join([":"] * other.batch_ndim + ["None"] * count)
-    return (
-        f" If every example of {one.path} shall meet every one of {other.path}, insert "
-        f"{'a batch dim' if count == 1 else 'batch dims'} of size 1: {other.path}[{index}]."
-    )
+    ]

@@ -168,10 +168,16 @@ def dims_text(count: int) -> str:
 
 
 def list_hint(path: str) -> str:
-    """What to do about a number that stands in a list: to JAX a list is a pytree, no array."""
-    if re.search(r"\[\d+\]$", path) is None:
+    """What to do about a number that stands in a list: to JAX a list is a pytree, no array.
+
+    >>> list_hint("x[0]")
+    '; if x is a list of numbers, pass one array instead: jnp.asarray(x)'
+    """
+    found = re.fullmatch(r"(.*)\[\d+\]", path)
+    if found is None:
         return ""
-    return f"; if {path} stands in a list of numbers, pass an array instead: jnp.asarray(list)"
+    whole = re.sub(r"(\[\d+\])+$", "", found[1])
+    return f"; if {whole} is a list of numbers, pass one array instead: jnp.asarray({whole})"
 
 
 def looks_like_raw_key(leaf: Leaf) -> bool:

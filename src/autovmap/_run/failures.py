@@ -3,12 +3,12 @@
 Looked at only after a failure, so a call that works does not pay for it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import jax
 
-from autovmap._bind.kinds import is_traced
+from autovmap._bind.kinds import is_traced, traced_outside
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import is_mapped
 from autovmap._plan.leaf import Leaf, account, root
@@ -53,11 +53,14 @@ def diagnose(
     return None
 
 
-def hint(error: Exception, others: Others) -> str | None:
-    """What to do about a failure of JAX's that is known and not ours."""
+def hint(error: Exception, others: Others, static: Collection[str], function: str) -> str | None:
+    """What to do about a failure of JAX's that is known and not ours.
+
+    `static` are the parameters that a compiled call takes as static by itself.
+    """
     said = str(error)
     if "trace" in said.lower() and not any(batched in said for batched in BATCHED):
-        return _static_hint(others)
+        return _static_hint(others, static, function)
     if "Resource axis" in said and "not found in mesh" in said:
         return (
             "On an Explicit mesh the carry of a loop must be batched as what it meets: make it "
@@ -66,12 +69,15 @@ def hint(error: Exception, others: Others) -> str | None:
     return None
 
 
-def _static_hint(others: Others) -> str | None:
+def _static_hint(others: Others, static: Collection[str], function: str) -> str | None:
     """What to do where a value was needed, if numbers without a rank are traced."""
     paths = [path for path, array in others() if array.ndim == 0 and is_traced(array)]
     names = list(dict.fromkeys(map(root, paths)))
     if not names:
         return None
+    one = next((name for name in names if name in static), None)
+    if one is not None:
+        return traced_outside(one, function)
     if len(names) == 1:
         said = f"{names[0]} has no rank, and in a compiled call it is traced: the function does "
         said += "not see its value. If it needs the value, make it static"
@@ -80,7 +86,10 @@ def _static_hint(others: Others) -> str | None:
         said += "function does not see their values. If it needs one, make it static"
     number = names[0] in paths  # not a part of a tuple, say, whose annotation is another
     annotate = f", or annotate it, as in {names[0]}: int" if number else ""
-    return f"{said}: .jit(static_argnames={names[0]!r}){annotate}"
+    return (
+        f"{said}: by the static_argnames of your own jax.jit, or by "
+        f".jit(static_argnames={names[0]!r}){annotate}"
+    )
 
 
 def _is_deleted(array: Any) -> bool:

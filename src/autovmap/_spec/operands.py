@@ -80,9 +80,37 @@ def operands(
         names = ", ".join(found) or "none"
         raise SpecError(
             f"{function}(): the signature {gufunc} has {len(gufunc.inputs)} operands for "
-            f"{len(found)} positional parameters ({names})"
+            f"{len(found)} positional parameter{'s' * (len(found) != 1)} ({names})"
         )
     return found
+
+
+def refuse_left_over(
+    gufunc: Gufunc,
+    parameters: Sequence[inspect.Parameter],
+    ranked: Mapping[str, Tree],
+    function: str,
+) -> None:
+    """Refuse a signature that says nothing of an argument that every call must have.
+
+    Raises:
+        SpecError: with the parameters that are left over.
+    """
+    needed = [
+        p
+        for p in parameters
+        if p.default is inspect.Parameter.empty
+        and p.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    left = [p.name for p in needed if p.name not in ranked]
+    if left:
+        count = len(gufunc.inputs)
+        raise SpecError(
+            f"{function}(): the signature {gufunc} has {count} operand{'s' * (count != 1)}, but "
+            f"{function} has {len(needed)} positional parameters without a default "
+            f"({', '.join(p.name for p in needed)}); "
+            f"add an operand for {left[0]}, or say that it is not mapped: {left[0]}=None"
+        )
 
 
 def _spread(

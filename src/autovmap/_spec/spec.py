@@ -9,8 +9,9 @@ from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce, check_names
 from autovmap._spec.gufunc import Gufunc, agreeing
 from autovmap._spec.near import did_you_mean
-from autovmap._spec.operands import lone_signature, operands
+from autovmap._spec.operands import lone_signature, operands, refuse_left_over
 from autovmap._spec.options import DEFAULTS, FRONT, Options, read_options
+from autovmap._spec.positions import check_out_axes, check_positions
 from autovmap._spec.ranks import (
     UNMAPPED,
     ByIndex,
@@ -43,6 +44,8 @@ class Parameter:
     kind: Any
     rank: Tree = UNMAPPED
     positions: Tree = FRONT
+    declared: bool = False
+    """Whether anything was said of its rank: None is a rank that is not forgotten."""
 
     def rank_of(self, keyword: Hashable) -> Tree:
         """The rank tree of one value: of `**kwargs` by keyword, of `*args` the i-th."""
@@ -147,6 +150,8 @@ def read_spec(
             trees[p.name] = _in_order(trees[p.name], UNMAPPED)
     if gufunc is not None:
         trees |= operands(gufunc, parameters[skip_first:], trees, declared.excluded, function)
+        if not declared.numpy_calls:  # there a keyword argument may be left to the function
+            refuse_left_over(gufunc, parameters[skip_first:], trees, function)
     mapped = [p.name for p in parameters[skip_first:]]
     agreeing(
         (dim for tree in trees.values() for leaf in leaves_of(tree) for dim in dims_of(leaf)),
@@ -154,7 +159,7 @@ def read_spec(
     )
     positions = _positions(checked, parameters, mapped, function)
     read = tuple(
-        Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED), positions(p.name))
+        Parameter(p.name, p.kind, trees.get(p.name, UNMAPPED), positions(p.name), p.name in trees)
         for p in parameters
     )
     unread: tuple[str, ...] = ()
@@ -162,6 +167,9 @@ def read_spec(
         from autovmap._spec.annotations.reader import unread_parameters
 
         unread = unread_parameters(parameters[skip_first:], trees, function)
+    check_positions(read, checked.in_axes, function, unread)
+    if gufunc is not None and not declared.lifted:
+        check_out_axes(gufunc, checked.out_axes, function)
     spec = Spec(
         function,
         read,

@@ -10,13 +10,14 @@ from typing import Any, cast
 import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.kinds import Kind, kind_of, shown
+from autovmap._bind.kinds import Kind, kind_of
 from autovmap._run.carried import carried
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import KEYWORD_ONLY, POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Spec
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import given_names, refuse_changing, static_names
+from autovmap._ways.untraceable import untraceable
 from autovmap.errors import SpecError
 
 EIGHTH = 8
@@ -185,7 +186,7 @@ def _count(seen: set[Any], value: float, name: str, function: str) -> None:
     if len(seen) == EIGHTH:
         warnings.warn(
             f"{function}.jit(): the static argument {name!r} takes its eighth value, {value!r}, "
-            f"and each is compiled anew; rank it 0 ({name}=0) to trace it, or name what shall be "
+            f"and each is compiled anew; rank it 0 ({name}=0) to trace it, or name what is to be "
             f"static in .jit(static_argnames=...)",
             stacklevel=3,
         )
@@ -216,8 +217,4 @@ def refuse_mixed(instance: Any, where: str) -> None:
     flat, _ = tree_flatten_with_path(instance)
     for keys, leaf in flat:
         if keys and kind_of(type(leaf)) is Kind.OTHER and not isinstance(leaf, jax.Array):
-            raise SpecError(
-                f"{where}{keystr(keys)} is {shown(leaf)} of type {type(leaf).__name__}, which is "
-                f"no array, beside what is traced; take such objects apart at each call: "
-                f".jit(partition=True)"
-            )
+            raise SpecError(untraceable(leaf, keystr(keys), where, ""))

@@ -12,7 +12,7 @@ from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
 from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import Kind, kind_of, shown
 from autovmap._bind.leaf_type import NUMBERS, leaf_type
-from autovmap._bind.leaves import jax_holds
+from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.trees import flatten, is_storable
 from autovmap._cache import BoundedCache
 from autovmap._run.carried import carried
@@ -20,7 +20,7 @@ from autovmap._spec.ranks import OneBatch, leaves_of
 from autovmap._spec.spec import Spec
 from autovmap._ways.constant import Changing, static_key
 from autovmap._ways.settings import settings
-from autovmap._ways.statics import refuse_changing
+from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap.errors import SpecError
 
 LAYOUTS = 256
@@ -181,16 +181,14 @@ class Partition:
                     f"its .filled(value)"
                 ) from None
             if kind in ARRAYS and static and not isinstance(leaf, np.generic):
-                raise SpecError(
-                    f"{where} is an array, but {slot.parameter} is static, by its default or "
-                    f"annotation: pass no array, or annotate it as what it is"
-                ) from None
+                refuse_static(leaf, slot.parameter, where, function)
             if kind is Kind.NUMPY and not jax_holds(leaf.dtype):
                 raise SpecError(
                     f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX can't "
                     f"compile for; convert it, for example by .astype()"
                 ) from None
             if kind not in ARRAYS:
+                refuse_no_node(leaf, slot.rank, where)
                 refuse_changing(leaf, where)
         raise SpecError(
             f"{function}(): the arguments hold static data without a hash ({error}), so that "

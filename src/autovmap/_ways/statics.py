@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
@@ -20,6 +21,9 @@ from autovmap._ways.constant import Changing, check_constant, is_constant
 from autovmap.errors import SpecError
 
 STATIC: tuple[type, ...] = (bool, int, str, bytes, enum.Enum, type, np.dtype)
+BUILTIN = {list: "a tuple", set: "a frozenset", dict: "a tuple of pairs"}
+"""What to pass in place of a builtin that has no hash."""
+ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.STRUCT, Kind.REF)
 TRACED: tuple[type, ...] = (float, complex, np.generic, np.ndarray)
 
 
@@ -98,7 +102,7 @@ def given_names(
     for name in names:
         if name not in known:
             raise SpecError(
-                f"{function}.jit(): {what} has {name!r}, which is no parameter; these are: "
+                f"{function}.jit(): {what} has {name!r}, which is not a parameter; these are: "
                 f"{', '.join(known) or 'none'}"
             )
         if name in ranked:
@@ -127,17 +131,36 @@ def refuse_changing(value: Any, where: str, fixed: bool = False) -> None:
 
 
 def _why(value: Any, error: Changing, fixed: bool) -> str:
-    name = type(value).__name__
+    name = a(type(value).__name__)
     stale = "a compiled function would go on with its old contents once they change"
     ways: list[str] = []
     if fixed and is_constant(value):
         ways.append("call .jit(partition=True), which looks into it at each call")
     if error.path:
-        inside = f" is a {name} whose {error.path} is a {type(error.value).__name__}, which"
+        inside = f" is {name} whose {error.path} is {a(type(error.value).__name__)}, which"
         ways.append("hold a tuple, a number or a frozen dataclass there")
         return f"{inside} {error.why}: {stale}; {', or '.join(ways)}"
+    if type(value) in BUILTIN:
+        return f" is {shown(value)}, {name}, which {error.why}; pass {BUILTIN[type(value)]}"
     ways.append(
         "register the class (jax.tree_util.register_dataclass, register_pytree_node), make it a "
         "frozen dataclass" + ("" if fixed else ", or give it __hash__ and __eq__")
     )
-    return f" is a {name}, which is no pytree and {error.why}: {stale}; {', or '.join(ways)}"
+    return f" is {name}, which is not a pytree and {error.why}: {stale}; {', or '.join(ways)}"
+
+
+def refuse_static(value: Any, parameter: str, where: str, function: str) -> None:
+    """Refuse what can't be the value of a static parameter: an array, or what may change.
+
+    Raises:
+        SpecError: with what to pass instead.
+    """
+    if is_traced(value):
+        raise SpecError(f"{function}(): {traced_outside(parameter, function)}") from None
+    if kind_of(type(value)) in ARRAYS:
+        raise SpecError(
+            f"{where} is {shown(value)}, an array, but {parameter} is static, by its annotation, "
+            f"its default or static_argnames: pass a Python value (x.item(), x.tolist()), or say "
+            f"what is static in its place, as in .jit(static_argnames=())"
+        ) from None
+    refuse_changing(value, where, fixed=True)

@@ -51,7 +51,6 @@ DEEP = entries(scale, {"v": 1, "s": 0}, "(n),()->(n)", ANNOTATED, "a b c [n], a 
 NAMED_AXES = {"auto_vmap": lambda: auto_vmap(v=1, s=0, axis_name=("chain", "time"))(scale)}
 STRICT = {"auto_vmap": lambda: auto_vmap(v=1, s=0, strict=True)(scale)}
 OUTER = {"auto_vmap": lambda: auto_vmap(x=0, y=0, z=0)(middle).outer("x", "y")}
-SHIFTED = {"auto_vmap": lambda: auto_vmap(v=1, in_axes=2)(cut_of_v)}
 PLACED = {"auto_vmap": lambda: auto_vmap(v=1, out_axes=2)(cut_of_v)}
 PRODUCT = entries(
     inner,
@@ -139,7 +138,6 @@ CASES = [
     called(31, "strict", STRICT, ones((4, 3), (1,))),
     called(31, "strict, a missing dim", STRICT, ones((4, 2, 3), (2,))),
     called(31, "outside of every group of outer", OUTER, ones((2,), (3,), (4,))),
-    called(31, "in_axes where there is none", SHIFTED, ones((4, 3))),
     called(31, "out_axes where there is none", PLACED, ones((4, 3))),
     called(
         32,

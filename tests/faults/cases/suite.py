@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import golden
-from faults.cases import batch_shapes, calls, decorating, leaves, results, structure
+from faults.cases import batch_shapes, calls, decorating, found, leaves, results, structure
 from faults.cases.case import Case, section
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-ROWS = (*range(1, 48), 62)
-MODULES = (decorating, structure, leaves, batch_shapes, calls, results)
+ROWS = (*range(1, 52), 53, 54, *range(57, 61), 62)
+MODULES = (decorating, structure, leaves, batch_shapes, calls, results, found)
 CASES: list[Case] = sorted(
     (case for module in MODULES for case in module.CASES), key=lambda case: case.row
 )

@@ -84,7 +84,9 @@ def test_nothing_annotated(decorate):
     def f(x, y=0):
         return x
 
-    with pytest.raises(SpecError, match=r"on f\(\): none .* is annotated.*@auto_vmap\(x=0, y=0\)"):
+    with pytest.raises(
+        SpecError, match=r"(?s)on f\(\): none .* is annotated.*@auto_vmap\(x=0, y=0\)"
+    ):
         decorate(f)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from autovmap._spec.annotations.reader import NO_ANNOTATION, Reader
 from autovmap._spec.annotations.scope import Scope
+from autovmap._spec.positions import check_positions
 from autovmap._spec.ranks import ByName, Tree
 from autovmap._spec.spec import VAR_KEYWORD, Spec, check_extent
 from autovmap.errors import SpecError
@@ -39,7 +40,11 @@ def read_annotations(
                 f"of a class's fields; give them by keyword: @auto_vmap(..., {name}={{...}})"
             )
         trees[name] = tree
-    parameters = tuple(replace(p, rank=trees.get(p.name, p.rank)) for p in told.parameters)
+    parameters = tuple(
+        replace(p, rank=trees[p.name], declared=True) if p.name in trees else p
+        for p in told.parameters
+    )
     spec = replace(told, parameters=parameters, unread=())
+    check_positions(parameters, told.options.in_axes, told.function)
     check_extent(spec)
     return spec

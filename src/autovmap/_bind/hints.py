@@ -1,0 +1,58 @@
+"""What may be wrong with a call in whose body the function or JAX failed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from autovmap._bind.binder import Binder, Call
+from autovmap._bind.kinds import Kind, is_key, kind_of, shown
+from autovmap._plan.leaf import tuple_text
+from autovmap._spec.ranks import Core, Either, Key, Tree
+
+ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE)
+NUMBERS = (Kind.INT, Kind.NUMBER)
+MOST = 4
+"""So many arguments are named at most."""
+
+
+def call_hints(binder: Binder, call: Call) -> list[str]:
+    """A line for each argument that is likely to be other than it was meant.
+
+    A list of numbers or arrays under one rank is a pytree, as in JAX, and no array; an argument
+    without a rank that begins with the batch shape may have been meant to be mapped.
+    """
+    lists = list(_lists(call))[:MOST]
+    batch = tuple_text(call.planned.plan.batch_shape)
+    forgotten = [
+        f"{path}, {shown(array)}, has no base rank, but begins with the batch shape {batch}; was "
+        f"its rank forgotten?"
+        for path, array in binder.forgotten(call)[:MOST]
+    ]
+    return lists + forgotten
+
+
+def _lists(call: Call) -> Iterator[str]:
+    """The flat lists and tuples under one rank."""
+    for slot in call.slots:
+        value = slot.value(call.args, call.kwargs)
+        if type(value) in (list, tuple) and isinstance(slot.rank, (Core, Key, Either)):
+            text = _list(cast("Sequence[Any]", value), slot.rank, slot.path)
+            if text is not None:
+                yield text
+
+
+def _list(value: Sequence[Any], rank: Tree, path: str) -> str | None:
+    kinds = {kind_of(type(entry)) for entry in value}
+    count = f"{path} is a {type(value).__name__} of {len(value)}"
+    if not kinds or not kinds <= {*ARRAYS, *NUMBERS}:
+        return None
+    keys = isinstance(rank, Key) or any(is_key(entry) for entry in value if hasattr(entry, "dtype"))
+    if not keys and not any(getattr(entry, "shape", ()) for entry in value):
+        return (
+            f"{count} number{'s' * (len(value) != 1)}, each a leaf of rank 0; for one array pass "
+            f"jnp.asarray({path})"
+        )
+    noun, whole = ("key", "array of keys") if keys else ("array", "array")
+    return (
+        f"{count} {noun}{'s' * (len(value) != 1)}, each a leaf of its own; for one {whole} pass "
+        f"jnp.stack({path})"
+    )
