@@ -154,8 +154,8 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
         )
     if kind is Kind.NUMPY and not jax_holds(leaf.dtype):
         raise SpecError(
-            f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX has not; convert "
-            f"it, for example by .astype(), or give {path} no rank"
+            f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX does not support; "
+            f"convert it, for example by .astype(), or give {path} no rank"
         )
     if kind is Kind.INT and not -INT32 <= leaf < INT32:
         _refuse_overflow(leaf, where)

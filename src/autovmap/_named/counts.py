@@ -94,7 +94,7 @@ class Counts:
         return RankError(
             f"{self.function}(): {row.leaf.path} is {describe(row.leaf)}, of rank "
             f"{len(row.leaf.shape)}, but its part of the pattern, `{text_of(row.nodes)}`, has "
-            f"{wanted}{place}\nPass an array with these dims, or mend the pattern{number}"
+            f"{wanted}{place}\nPass an array with these dims, or fix the pattern{number}"
         )
 
     def expanded_input(self, row: Given) -> Nodes:

@@ -91,7 +91,7 @@ class PatternGrouping(Grouping):
             f"example, but `{text_of(nodes)}` in the pattern gives it the core shape "
             f"{tuple_text(tuple(words))}\n"
             f"{pointed(pattern.text, *spans)}\n"
-            f"Return an array of that shape, or mend the pattern"
+            f"Return an array of that shape, or fix the pattern"
         )
 
     def refusal(self, plan: PlanData, path: str, group: Group, axes: Sequence[int]) -> SpecError:

@@ -131,7 +131,7 @@ def check_output(
         raise CoreSizeError(
             f"{where}, of one example: output shape {text} does not match core dimensions "
             f"{core_text(dims)} of the signature {signature}\n{place}"
-            f"Return an output of that shape, or mend the signature"
+            f"Return an output of that shape, or fix the signature"
         )
     for dim, size in zip(dims, shape, strict=True):
         wanted = dim.size if dim.name is None else known.setdefault(dim.name, size)
@@ -139,5 +139,5 @@ def check_output(
             raise CoreSizeError(
                 f"{where} has shape {text} for one example: inconsistent size for core dimension "
                 f"{str(dim)!r}: {size}, but it is {wanted}\n{_place(dim)}"
-                f"Return an output of that shape, or mend the signature"
+                f"Return an output of that shape, or fix the signature"
             )

@@ -68,8 +68,8 @@ class Result:
                 path = keystr(tree_flatten_with_path(result)[0][i][0])
                 raise SpecError(
                     f"{self.function}(): the result{path} is a NumPy array of dtype {leaf.dtype} "
-                    f"({type(leaf).__name__}), which JAX has not, so it gets no batch dims; "
-                    f"return a JAX array"
+                    f"({type(leaf).__name__}), which JAX does not support, so it gets no batch "
+                    f"dims; return a JAX array"
                 )
         outside = {i for i, _ in self.others}
         places = [i for i in range(len(leaves)) if i not in outside]

@@ -175,7 +175,7 @@ class _Parser:
         if self._peek().text == "|":
             raise self._error(
                 "|1 (a core dim that may stretch) is not supported: NEP 20 defers it, and "
-                "NumPy has it not"
+                "NumPy does not have it"
             )
         key = token.text if size is None else str(size)
         if self._optional.setdefault(key, optional) != optional:
