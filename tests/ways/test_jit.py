@@ -137,9 +137,9 @@ def test_given_names_replace_the_guess():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"static_argnames": "speed"}, "static_argnames has 'speed', which is no parameter"),
+        ({"static_argnames": "speed"}, "static_argnames has 'speed', which is not a parameter"),
         ({"static_argnames": "x"}, "'x', which has a base rank, and so is traced"),
-        ({"donate_argnames": ("y",)}, "donate_argnames has 'y', which is no parameter"),
+        ({"donate_argnames": ("y",)}, "donate_argnames has 'y', which is not a parameter"),
         ({"donate_argnames": "mode"}, "'mode' is static"),
         ({"donate_argnames": "x", "partition": True}, "partition=True takes arguments apart"),
     ],
