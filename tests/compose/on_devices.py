@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from compose import (
     on_devices_chunks,
     on_devices_layouts,
+    on_devices_reduce,
     on_devices_refusals,
     on_devices_shard,
 )
@@ -28,7 +29,13 @@ CHECKS: dict[str, Any] = {
     for kind in (AUTO, EXPLICIT)
 } | {
     check.__name__: check
-    for module in (on_devices_chunks, on_devices_layouts, on_devices_refusals, on_devices_shard)
+    for module in (
+        on_devices_chunks,
+        on_devices_layouts,
+        on_devices_reduce,
+        on_devices_refusals,
+        on_devices_shard,
+    )
     for check in module.ALONE
 }
 

@@ -58,6 +58,20 @@ def main() -> None:
         assert gradient.sharding.is_equivalent_to(NamedSharding(mesh, P("a")), 3)
     check_message(v, mesh)
     check_gathered(mesh)
+    check_reduced(mesh)
+
+
+def check_reduced(mesh: Any) -> None:
+    """A fold over both processes: each has the whole of it, of sizes that don't divide too."""
+    for rows in (8, 7):
+        v = np.random.default_rng(1).normal(size=(rows, 3)).astype(np.float32)
+        args = distributed(v, mesh, *(("a",) if rows == 8 else ())), distributed(v[:1], mesh)
+        for fold, function in (("mean", np.mean), ("max", np.max), ("prod", np.prod)):
+            f = similarity.reduce(fold).shard("a", mesh=mesh)
+            for way in (f, f.chunk(1)):
+                for shard in way(*args).addressable_shards:
+                    whole = function(expected(v, v[:1]))
+                    np.testing.assert_allclose(shard.data, whole, rtol=1e-4)
 
 
 def check_gathered(mesh: Any) -> None:

@@ -112,8 +112,8 @@ class Engine:
                 raise self.rules.no_object()
         options = self.outline.options
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
-        if self.outline.reduce is not None and (ways.shard or ways.bucket):  # to come
-            raise SpecError(f"{self.name}.reduce(): not yet with .shard or .bucket")
+        if self.outline.reduce is not None and ways.bucket:  # to come
+            raise SpecError(f"{self.name}.reduce(): not yet with .bucket")
         self.grouping = declared_grouping(self.outline)
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None

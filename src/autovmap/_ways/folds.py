@@ -5,7 +5,7 @@ batch, `merge` one of two, `done` the output; `whole` is all of it at once, by `
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -20,6 +20,8 @@ from autovmap.errors import SpecError
 
 State: TypeAlias = tuple[Any, ...]
 Dims: TypeAlias = tuple[int, ...]
+Names: TypeAlias = tuple[Hashable, ...]
+"""Mesh axes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,10 @@ class Folding(Protocol):
 
     def merge(self, one: State, other: State) -> State:
         """The state of two parts, in their order."""
+        ...
+
+    def everywhere(self, state: State, names: Names) -> State:
+        """The state of what all devices along some mesh axes have folded."""
         ...
 
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
@@ -137,6 +143,16 @@ class Monoid:
     def merge(self, one: State, other: State) -> State:
         return (self._merge(one[0], other[0]),)
 
+    def everywhere(self, state: State, names: Names) -> State:
+        (array,) = state
+        reduce = ALL_REDUCE.get(self.name)
+        if reduce is None or (jnp.iscomplexobj(array) and reduce is not lax.psum):
+            parts = lax.all_gather(array, names)  # there is no such collective
+            return self.part([Part(parts, (0,), (0,))])
+        if array.dtype == jnp.bool_:
+            return (reduce(array.astype(jnp.int32), names).astype(jnp.bool_),)
+        return (reduce(array, names),)
+
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
         (array,) = state
         dtype = result_dtype(self.name, shapes[0].dtype)
@@ -181,6 +197,11 @@ class LogSumExp:
         at = _finite(most)
         sums = [s * lax.exp(m - at).astype(s.dtype) for m, s in (one, other)]
         return most, sums[0] + sums[1]
+
+    def everywhere(self, state: State, names: Names) -> State:
+        most = lax.pmax(lax.stop_gradient(state[0]), names)
+        scale = lax.exp(state[0] - _finite(most)).astype(state[1].dtype)
+        return most, lax.psum(state[1] * scale, names)
 
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
         most, total = state
@@ -263,6 +284,16 @@ class Combining:
             jnp.moveaxis(x, range(kept), range(at, at + kept))
             for x, at in zip(out, starts, strict=True)
         )
+
+    def everywhere(self, state: State, names: Names) -> State:
+        # The devices' states, in their order, are one batch dim more, in front of each block.
+        kept = self._kept
+        parts: list[Part] = []
+        for array in state:
+            at = block_start(self._position, array.ndim, kept)
+            gathered = lax.all_gather(array, names, axis=at)
+            parts.append(Part(gathered, (at,), tuple(range(at, at + kept + 1))))
+        return self.part(parts)
 
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
         if not isinstance(times, int):
@@ -376,6 +407,16 @@ def _at(value: Any, shape: Sequence[Any], at: int, kept: int) -> Any:
         value = lax.expand_dims(value, range(at, at + kept))
     return jnp.broadcast_to(value, tuple(shape))
 
+
+ALL_REDUCE: dict[str, Callable[..., Any]] = {
+    "sum": lax.psum,
+    "mean": lax.psum,
+    "max": lax.pmax,
+    "any": lax.pmax,
+    "min": lax.pmin,
+    "all": lax.pmin,
+}
+"""The collective that finishes a fold over devices, where there is one."""
 
 NAMED: dict[str, Folding] = {
     "sum": Monoid("sum", lax.add, 0),

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import jax
+
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, Running, make_nest, run
@@ -14,7 +16,7 @@ from autovmap._ways.chunk_run import Chunked, Outputs, Written, opened
 from autovmap._ways.loop_run import run_loop
 from autovmap._ways.reduce_run import Reducing, fold_looped, reducing_of, traced_once
 from autovmap._ways.shard import Shards
-from autovmap._ways.shard_run import sharded
+from autovmap._ways.shard_run import Local, sharded
 
 Stage: TypeAlias = Literal["whole", "empty", "step", "finish", "one"]
 
@@ -73,7 +75,8 @@ def run_parts(
     if parts.stage != "whole":
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
         keepers = reducing.passer if reducing is not None and parts.passing else keepers
-        chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, {})
+        valid = {} if reducing is None else reducing.valid
+        chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, valid)
         if parts.stage == "empty":
             return chunked.shown(chunked.empty())
         outputs, starts = state
@@ -89,15 +92,19 @@ def run_parts(
         so_far = chunked.so_far(outputs, one, starts, parts.rest)
         return chunked.shown(outputs), joined(so_far, chunks.sizes(parts.rest))
 
-    def inside(part: PlanData, leaves: Sequence[Any]) -> Outputs:
+    def inside(part: PlanData, leaves: Sequence[Any], local: Local | None = None) -> Outputs:
+        """The outputs of a part of the batch: all, or what `local` says of one device's."""
+        own = reducing if reducing is None or local is None else reducing.on_device(local)
         if parts.examples is not None:
             chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps)
             if chunks.splits:
-                chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, {})
+                keepers = Written if own is None else own.keeper
+                valid = {} if own is None else own.valid
+                chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
                 return chunked.run(parts.remat)
         nest = make_nest(part, groups)
         outputs = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
-        return outputs if reducing is None else reducing.folded(part, outputs, groups)
+        return outputs if own is None else own.folded(part, outputs, groups)
 
     if parts.shards is not None and parts.shards.placed:
         return joined(sharded(plan, parts.shards, parts.mesh, leaves, groups, inside))
@@ -118,5 +125,6 @@ def run_reduced(
     reducing = reducing_of(plan, spec)
     if looped:
         return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
-    body, grouping = traced_once(plan, spec, body, leaves, grouping)
+    elsewhere = parts.shards is not None or bool(jax.sharding.get_abstract_mesh().shape)
+    body, grouping = traced_once(plan, spec, body, leaves, grouping, elsewhere)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)

@@ -1,7 +1,7 @@
 """Folding what a nest of vmaps gives, all at once or part by part."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import jax
@@ -32,6 +32,7 @@ from autovmap._ways.reduce import (
     left,
     refuse_empty,
 )
+from autovmap._ways.shard_run import Local
 from autovmap.errors import SpecError
 
 
@@ -44,6 +45,10 @@ class Reducing:
     stretch: bool
     sizes: Mapping[int, Any]
     """The size of each batch axis; of a padded one as the running program knows it."""
+    valid: Mapping[int, Any] = field(default_factory=dict[int, Any])
+    """Along some axes, which of the examples that are there count."""
+    across: Mapping[int, tuple[Hashable, ...]] = field(default_factory=dict[int, Any])
+    """The mesh axes on which batch axes lie, where this is one device's part."""
 
     def folding(self, group: FoldGroup) -> Folding:
         """What folds the outputs of a group."""
@@ -57,6 +62,22 @@ class Reducing:
     def times(self, group: FoldGroup) -> Any:
         """How often each counts: along axes that the output does not depend on."""
         return examples_in(group.over - (group.axes or frozenset()), self.sizes)
+
+    def on_device(self, local: Local) -> "Reducing":
+        """The same on one device of a mesh: rows beyond the end of an axis don't count."""
+        valid = {
+            p.axis: rows < self.sizes[p.axis]
+            for p, rows in local.rows.items()
+            if not p.divides or p.axis in self.valid
+        }
+        both = {axis: rows for axis, rows in self.valid.items() if axis not in local.across}
+        return replace(self, across=local.across, valid={**both, **valid})
+
+    def everywhere(self, group: FoldGroup, state: State) -> State:
+        """What all devices have folded, from what this one has."""
+        axes = group.over & (group.axes or frozenset())
+        names = tuple(name for axis in sorted(axes) for name in self.across.get(axis, ()))
+        return self.folding(group).everywhere(state, names) if names else state
 
     def keeper(
         self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
@@ -187,10 +208,12 @@ def traced_once(
     body: Body,
     leaves: Sequence[Any],
     grouping: Grouping,
+    elsewhere: bool,
 ) -> tuple[Body, Grouping]:
     """A function of one example whose outputs' folds are known, and the groups of outputs.
 
-    What an output depends on is found by tracing one example; what was traced runs from then on.
+    What an output depends on is found by tracing one example; what was traced runs from then on,
+    but not `elsewhere`, on the devices of a mesh: there JAX wants its constants to lie on no mesh.
     Without layers there is but one example, which is computed here.
     """
 
@@ -200,7 +223,8 @@ def traced_once(
 
     if plan.layers:
         once = trace_once(plan, body, leaves, look)
-        run, found = again(plan, once), fold_groups(plan, spec, once.seen, once.axes)
+        run = body if elsewhere else again(plan, once)
+        found = fold_groups(plan, spec, once.seen, once.axes)
     else:
         result = body(leaves)
         units = look(result)
@@ -257,11 +281,12 @@ def fold(
     once = reducing.times(group)
     found: list[Any] = []
     for unit in units(group, arrays):
-        parts = [part_of(layers, group, x) for x in unit]
-        if isinstance(once, int) and once == 1:
+        parts = [part_of(layers, group, x, reducing.valid) for x in unit]
+        plain = not reducing.valid and not reducing.across
+        if plain and isinstance(once, int) and once == 1:
             found += does.whole(parts)
         else:
-            state = does.part(parts)
+            state = reducing.everywhere(group, does.part(parts))
             shapes = [shape_left(part) for part in parts]
             found += does.done(state, shapes, reducing.count(group), once)
     return found
@@ -358,7 +383,7 @@ class FoldKeeper:
     def _done(self, kept: Sequence[Any], count: Any) -> list[Any]:
         times = self._reducing.times(self._group)
         done = [
-            self._does.done(state, shapes, count, times)
+            self._does.done(self._reducing.everywhere(self._group, state), shapes, count, times)
             for state, shapes in zip(kept, self._shapes, strict=True)
         ]
         return [array for unit in done for array in unit]

@@ -9,6 +9,7 @@ from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._ways.chunk import leaf_dim, output_dim, refuse_symbolic, with_layers
 from autovmap._ways.options import Shard
+from autovmap._ways.reduce import FoldGroup, dims_of, left
 from autovmap.errors import SpecError
 
 
@@ -54,7 +55,13 @@ class Shards:
         return _spec(ndim, [(self.dim(plan, p, group, ndim), p.names) for p in self.divided])
 
     def dim(self, plan: PlanData, placed: Placed, group: Group, ndim: int) -> int | None:
-        """The dim of an output along a placed axis."""
+        """The dim of an output along a placed axis; none where the axis is folded."""
+        if isinstance(group, FoldGroup):
+            kept = left(plan, group.over)
+            if placed.axis in group.over:
+                return None
+            dims = dims_of(kept.group(group), kept.plan.layers, ndim)
+            return dims.get(kept.axis(placed.axis))
         return output_dim(group, plan.layers, placed.layer, ndim)
 
     @property

@@ -1,7 +1,8 @@
 """A batch over the devices of a mesh, by `jax.shard_map`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,7 +15,18 @@ from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._ways.shard import Placed, Shards
 
-Inside = Callable[[PlanData, Sequence[Any]], tuple[list[Any], ...]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Local:
+    """Where one device's part of the batch lies."""
+
+    across: Mapping[int, tuple[Hashable, ...]]
+    """The mesh axes on which batch axes lie."""
+    rows: Mapping[Placed, Any]
+    """Which examples of each such axis a device has: some beyond the end if sizes don't divide."""
+
+
+Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
 
 
 def sharded(
@@ -37,7 +49,7 @@ def sharded(
         mesh: the mesh.
         leaves: the leaves, sizes of 1 squeezed.
         groups: the groups of outputs.
-        inside: the outputs of one device's part, from its plan and its leaves.
+        inside: the outputs of a part, from its plan and its leaves, and where it lies.
     """
     arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
     ndims = _output_ndims(plan, leaves, inside)
@@ -48,8 +60,11 @@ def sharded(
             rows[i] = part
             for placed in shards.gathered:
                 if (dim := placed.dims[i]) is not None:
-                    rows[i] = jnp.take(rows[i], _rows(placed), axis=dim, mode="clip")
-        outputs = inside(shards.inner, rows)
+                    taken = jnp.minimum(_rows(placed), placed.size - 1)
+                    rows[i] = jnp.take(rows[i], taken, axis=dim, mode="clip")
+        across = {placed.axis: placed.names for placed in shards.placed}
+        beyond = {placed: _rows(placed) for placed in shards.placed}
+        outputs = inside(shards.inner, rows, Local(across, beyond))
         return tuple(
             [_gathered(plan, shards, group, x) for x in part]
             for group, part in zip(groups, outputs, strict=True)
@@ -78,7 +93,7 @@ def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tupl
         rows = list(leaves)  # a number stays one, as it may be a shape
         for i, part in zip(arrays, parts, strict=True):
             rows[i] = part
-        return inside(plan, rows)
+        return inside(plan, rows, None)
 
     shapes = jax.eval_shape(whole, [_anywhere(leaves[i]) for i in arrays])
     return tuple([len(x.shape) for x in part] for part in shapes)
@@ -98,9 +113,8 @@ def _placed(array: Any, mesh: Any, spec: Any) -> Any:
 
 
 def _rows(placed: Placed) -> Any:
-    """Which examples of an axis a device computes; beyond the last, the last again."""
-    start = lax.axis_index(placed.names) * placed.step
-    return jnp.minimum(start + jnp.arange(placed.step), placed.size - 1)
+    """Which examples of an axis a device computes, some of them beyond the last."""
+    return lax.axis_index(placed.names) * placed.step + jnp.arange(placed.step)
 
 
 def _gathered(
