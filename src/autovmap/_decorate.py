@@ -2,16 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 import jax
 
 from autovmap._bind.kinds import shown
 from autovmap._function.bound import BoundAutoVmapped
-from autovmap._function.decorated import (
-    AutoVmapped,
+from autovmap._function.decorated import AutoVmapped
+from autovmap._function.decorator import (
     AutoVmappedClassMethod,
     AutoVmappedStaticMethod,
+    Decorator,
 )
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
@@ -22,19 +23,6 @@ from autovmap.errors import SpecError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Decorator(Protocol):
-    """What `auto_vmap(...)` returns."""
-
-    @overload
-    def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, function: "staticmethod[P, R]", /
-    ) -> AutoVmappedStaticMethod[P, R]: ...
-    @overload
-    def __call__(self, function: "classmethod[Any, P, R]", /) -> AutoVmappedClassMethod[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> AutoVmapped[P, R]: ...
 
 
 Kind: TypeAlias = tuple[type[AutoVmapped[..., Any]], type[Engine]]
@@ -135,8 +123,9 @@ def auto_vmap(
         by_name: base ranks by parameter name.
 
     Returns:
-        A decorator. The decorated function keeps its name, signature, docstring and types. Every
-        array of its result has the batch shape in front: see `AutoVmapped`.
+        A decorator, on which the methods of the decorated function may be said already, as in
+        `@auto_vmap(x=1).jit()`. The decorated function keeps its name, signature, docstring and
+        types. Every array of its result has the batch shape in front: see `AutoVmapped`.
 
     Raises:
         SpecError: the declaration is malformed or does not fit the function; raised when
@@ -164,10 +153,7 @@ def auto_vmap(
         by_position, annotated = by_position[1:], True
     declared = Declaration(by_position, named, ranks, annotated=annotated)
 
-    def decorate(function: Any, /) -> Any:
-        return decorated(function, declared)
-
-    return cast("Decorator", decorate)
+    return Decorator(lambda function: decorated(function, declared))
 
 
 def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any) -> bool:

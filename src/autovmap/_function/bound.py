@@ -7,16 +7,16 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import jax
 
-from autovmap._function.compiled import BoundJitted, Jitted
-from autovmap._function.engine import Variant
-from autovmap._function.methods import JitRequest, Methods
+from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
+from autovmap._function.face import Face
+from autovmap._function.methods import Change, JitRequest
 
 Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
 
 
 @jax.tree_util.register_pytree_with_keys_class
-class BoundAutoVmapped(Methods[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, Any]"]):
+class BoundAutoVmapped(Face[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, Any]"]):
     """A decorated function with its first argument bound: a method, or a callable module.
 
     It is a JAX pytree with the bound object as its child, so it can be passed to `jax.jit` and
@@ -46,8 +46,8 @@ class BoundAutoVmapped(Methods[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, A
         """Call the function with the bound object before the other arguments."""
         return self._function(*self._first, *args, **kwargs)
 
-    def _again(self, variant: Variant) -> Self:
-        return type(self)(self._function._again(variant), self.__self__)
+    def _again(self, change: Change) -> Self:
+        return type(self)(self._function._again(change), self.__self__)
 
     def _compiled(self, request: JitRequest) -> "BoundJitted[Q, R]":
         """A view of the class's one program.
@@ -60,7 +60,7 @@ class BoundAutoVmapped(Methods[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, A
 
             refuse_mixed(self.__self__, f"{self._engine.name}.jit(): the object")
         jitted = cast("Jitted[..., R]", self._function._compiled(request))
-        return jitted.__get__(self.__self__)
+        return bound_jitted(jitted, self.__self__)
 
     @property
     def __func__(self) -> Any:

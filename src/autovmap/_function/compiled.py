@@ -3,28 +3,41 @@
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import jax
 
 from autovmap._bind.leaves import refuse_no_node
 from autovmap._cache import BoundedCache
-from autovmap._function.engine import Engine, Variant
+from autovmap._function.engine import Engine
+from autovmap._function.face import Face
 from autovmap._function.identity import by_name, keep_abstract
-from autovmap._function.methods import NO_REQUEST, JitRequest, Methods
+from autovmap._function.methods import NO_REQUEST, Change, JitRequest
 
 if TYPE_CHECKING:
     from autovmap._ways.jit import JitOptions
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
+S = TypeVar("S")
 
 STEP = "jit: compiled once for each structure, shapes, dtypes and static values"
 TYPES = 256
 """For how many classes it is remembered whether their objects are traced."""
 
 
-class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
+class Jitted(Face[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
     """A compiled function that takes any broadcastable batch; `f.jit()` makes it.
 
     Each one is of a class of its own, whose `__call__` is the `jax.jit` of the plan.
@@ -76,18 +89,38 @@ class Jitted(Methods[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
         """
         return self._options.static
 
-    def _again(self, variant: Variant) -> Self:
-        return self._function._again(variant).jit(**self._options.options())
+    def _again(self, change: Change) -> Self:
+        return self._function._again(change).jit(**self._options.options())
 
     def _compiled(self, request: JitRequest) -> "Jitted[P, R]":
         """Itself; with options, the function compiled under these instead."""
         return self if request == NO_REQUEST else self._function._compiled(request)
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    # As of `AutoVmapped`, for type checkers.
+    @overload
+    def __get__(
+        self: Callable[Concatenate[S, Q], R], instance: Any, owner: S
+    ) -> "BoundJitted[Q, R]": ...
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[S, Q], R], instance: S, owner: Any
+    ) -> "BoundJitted[Q, R]": ...
+    @overload
+    def __get__(self, instance: object, owner: Any) -> Self: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
         """The bound view on an instance: the same programs, with the object as first argument."""
-        if instance is None:
-            return self
+        return self if instance is None else self._bound(instance)
+
+    def _bound(self, instance: Any) -> "BoundJitted[..., Any]":
         return BoundJitted(self, self._program_for(instance), instance)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn that this is a method: see `AutoVmapped.__set_name__`."""
+        self._function.__set_name__(owner, name)
+        if self._function._engine is not self._engine:
+            setattr(owner, name, self._function.jit(**self._options.options()))
 
     def _program_for(self, instance: Any) -> "Jitted[..., Any]":
         """The compiled form for an object as first argument: traced if a pytree, else static.
@@ -128,7 +161,11 @@ def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[
     from autovmap._ways.jit import Program, make_program
     from autovmap._ways.untraceable import explaining
 
-    program = make_program(engine.run_traced, engine.spec, engine.signature, function, options)
+    static = options
+    if engine.class_first and options.parameters[0] not in options.static:
+        # Python 3.13's classmethod hands the class itself to what it stands above.
+        static = replace(options, static=(*options.static, options.parameters[0]))
+    program = make_program(engine.run_traced, engine.spec, engine.signature, function, static)
     names = {"call": "__call__"}
     members = {
         names.get(name, name): staticmethod(getattr(program, name)) for name in Program.__slots__
@@ -158,7 +195,7 @@ else:
         """`functools.partial`, which binds at C speed, with type arguments."""
 
 
-class BoundJitted(Partial[P, R], Methods[P, R, "BoundJitted[P, R]", "BoundJitted[P, Any]"]):
+class BoundJitted(Partial[P, R], Face[P, R, "BoundJitted[P, R]", "BoundJitted[P, Any]"]):
     """A compiled method with its object: `obj.f.jit()`, a view of the class's one program.
 
     >>> import jax
@@ -173,7 +210,7 @@ class BoundJitted(Partial[P, R], Methods[P, R, "BoundJitted[P, R]", "BoundJitted
     Array([0., 2., 4.], dtype=float32)
     """
 
-    _jitted: Jitted[..., Any]
+    _jitted: Any  # checkers would take it for a descriptor of this class
     _steps = (STEP,)
 
     def __new__(cls, jitted: Jitted[..., Any], program: Any, instance: Any) -> Self:
@@ -183,14 +220,14 @@ class BoundJitted(Partial[P, R], Methods[P, R, "BoundJitted[P, R]", "BoundJitted
         self._first = (instance,)
         return self
 
-    def _again(self, variant: Variant) -> Self:
-        return self._jitted._again(variant).__get__(self.__self__)
+    def _again(self, change: Change) -> Self:
+        return bound_jitted(self._jitted._again(change), self.__self__)
 
     def _compiled(self, request: JitRequest) -> "BoundJitted[P, R]":
         """Itself; with options, the method compiled under these instead."""
         if request == NO_REQUEST:
             return self
-        return self._jitted._compiled(request).__get__(self.__self__)
+        return bound_jitted(self._jitted._compiled(request), self.__self__)
 
     @property
     def static_argnames(self) -> tuple[str, ...]:
@@ -238,8 +275,9 @@ class BoundJitted(Partial[P, R], Methods[P, R, "BoundJitted[P, R]", "BoundJitted
         return f"<bound {self._jitted!r} with {self.__self__!r}>"
 
     def __reduce__(self) -> Any:
-        return _bound_again, (self._jitted, self.__self__)
+        return bound_jitted, (self._jitted, self.__self__)
 
 
-def _bound_again(jitted: Jitted[..., Any], instance: Any) -> Any:
-    return jitted.__get__(instance)
+def bound_jitted(jitted: Jitted[..., Any], instance: Any) -> Any:
+    """A compiled function with its first argument bound."""
+    return jitted.__get__(instance, type(instance))

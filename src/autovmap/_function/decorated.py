@@ -7,7 +7,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
-    Generic,
     ParamSpec,
     Self,
     TypeVar,
@@ -21,11 +20,13 @@ from autovmap._function.chain import chain_text
 from autovmap._function.compiled import Jitted, make_jitted
 from autovmap._function.docstring import line_of, show_docstring
 from autovmap._function.engine import Engine, Variant
+from autovmap._function.face import Face
 from autovmap._function.identity import adopt, by_name, show_annotations, takes_first
-from autovmap._function.methods import JitRequest, Methods
+from autovmap._function.methods import Change, JitRequest
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.spec import Declaration, Spec
 from autovmap._ways.options import Ways, refuse_jit
+from autovmap.errors import SpecError
 
 if TYPE_CHECKING:
     from autovmap._ways.jit import JitOptions
@@ -39,7 +40,7 @@ VARIANTS = 64
 """How many of a function's variants (`f.batch(10)`, ...) are kept, each with its plans."""
 
 
-class AutoVmapped(Methods[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
+class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
     """A function that takes any broadcastable batch of examples; `auto_vmap` makes it.
 
     >>> from autovmap import auto_vmap
@@ -100,7 +101,8 @@ class AutoVmapped(Methods[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
                 engine.explain_call(error, args, kwargs)
         return engine.call(args, kwargs)
 
-    def _again(self, variant: Variant) -> Self:
+    def _again(self, change: Change) -> Self:
+        variant = change(self._engine)
         found = self._variants.get(variant.key)
         if found is None:
             found = type(self)(self._engine.variant(variant))
@@ -148,6 +150,13 @@ class AutoVmapped(Methods[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
         qualname = getattr(engine.function, "__qualname__", "")
         stands_here = qualname == f"{owner.__qualname__}.{name}"
         if stands_here and not engine.skip_first and takes_first(engine.signature):
+            if engine.declared.lifted:
+                first = next(iter(engine.signature.parameters))
+                raise SpecError(
+                    f"{engine.name}: .lift(...) on the decorator takes the first parameter of a "
+                    f"method for its object if it is called self; here it is {first!r}: rename it, "
+                    f"or lift the method where it is called, obj.{name}.lift(...)"
+                )
             self._take(engine.as_method())
 
     def __eq__(self, other: object) -> bool:
@@ -233,35 +242,3 @@ def _declared_again(found: Any, said: tuple[Declaration, Ways] | None) -> AutoVm
         return origin
     engine = origin._engine  # pyright: ignore[reportPrivateUsage]
     return type(origin)(engine.variant(Variant(None, *said)))
-
-
-if TYPE_CHECKING:
-    from builtins import classmethod as ClassMethod
-    from builtins import staticmethod as StaticMethod
-else:  # Python's own take no type arguments
-
-    class StaticMethod(staticmethod, Generic[P, R]):
-        """`staticmethod` with type arguments."""
-
-    class ClassMethod(classmethod, Generic[S, P, R]):
-        """`classmethod` with type arguments."""
-
-
-class AutoVmappedStaticMethod(StaticMethod[P, R]):
-    """What `auto_vmap` makes of a `staticmethod`: one of a decorated function."""
-
-    def __get__(self, instance: Any, owner: Any = None) -> AutoVmapped[P, R]:
-        """The decorated function itself."""
-        return cast("AutoVmapped[P, R]", self.__func__)
-
-
-class AutoVmappedClassMethod(ClassMethod[Any, P, R]):
-    """What `auto_vmap` makes of a `classmethod`: one of a decorated function.
-
-    Python's own binds by `MethodType` (from 3.13 on), which hands `.plan` and its like no class.
-    """
-
-    def __get__(self, instance: Any, owner: Any = None) -> BoundAutoVmapped[P, R]:
-        """The decorated function with the class bound."""
-        function = cast("AutoVmapped[..., R]", self.__func__)
-        return BoundAutoVmapped(function, type(instance) if owner is None else owner)

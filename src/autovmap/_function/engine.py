@@ -146,8 +146,12 @@ class Engine:
     @functools.cached_property
     def binder(self) -> Binder:
         """What binds and plans the calls."""
-        first = next(iter(self.signature.parameters), "")
-        return Binder(self.spec, self.signature, self.skip_first and first == "cls")
+        return Binder(self.spec, self.signature, self.class_first)
+
+    @property
+    def class_first(self) -> bool:
+        """Whether the first argument of each call is a class."""
+        return self.skip_first and next(iter(self.signature.parameters), "") == "cls"
 
     @functools.cached_property
     def programs(self) -> "Kept":

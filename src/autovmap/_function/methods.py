@@ -1,14 +1,14 @@
-"""The methods of everything that `auto_vmap` makes, each written once, for every face.
+"""The methods that make another one of what `auto_vmap` makes, each written once.
 
-A face is what a user holds of an engine: the decorated function, a method with its object, and
-the compiled form of each. A face holds its engine and the arguments that it puts in front of a
-call's, and defines how it is made again for another engine and how it is compiled; that is all.
-A new method goes here, and appears on all four.
+They stand on the decorated function, a method with its object, the compiled form of each (see
+`face`), and on the decorator before it has its function (see `decorator`). Each of these defines
+how it is made again for another engine and how it is compiled; that is all. A new method goes
+here, and appears on all of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import Transform
@@ -17,16 +17,13 @@ from autovmap._spec.options import refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
 from autovmap.errors import SpecError
 
-if TYPE_CHECKING:
-    from autovmap._show.plan import Plan
-    from autovmap._ways.program import BucketStats
-
-P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
 Compiled = TypeVar("Compiled", covariant=True)
 """What `.jit()` gives."""
 Lifted = TypeVar("Lifted", covariant=True)
-"""What `.lift(...)` gives: the same face, of a function whose result no type tells."""
+"""What `.lift(...)` gives: the same, of a function whose result no type tells."""
+
+Change: TypeAlias = Callable[[Engine], Variant]
+"""What a method makes of an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,92 +38,20 @@ class JitRequest:
 NO_REQUEST = JitRequest()
 
 
-class Methods(Generic[P, R, Compiled, Lifted]):
-    """What can be asked of a decorated function, in each of its forms."""
+class Methods(Generic[Compiled, Lifted]):
+    """What can be made of a decorated function."""
 
-    _engine: Engine
-    _first: tuple[Any, ...] = ()
-    """The arguments before those of a call: a method's object."""
-    _steps: tuple[str, ...] = ()
-    """What this face adds to a plan's steps, in words."""
-
-    def _again(self, variant: Variant) -> Self:
-        """The same face for another engine."""
+    def _again(self, change: Change) -> Self:
+        """The same for a changed engine."""
         raise NotImplementedError
 
     def _compiled(self, request: JitRequest) -> Compiled:
         """The compiled form."""
         raise NotImplementedError
 
-    # --- What it was told ---
-
-    @property
-    def ranks(self) -> dict[str, Any]:
-        """The base ranks by parameter, as they may be given to `auto_vmap` again.
-
-        >>> from autovmap import auto_vmap
-        >>> auto_vmap(0, {"a": 1})(lambda s, tree, flag: s).ranks
-        {'s': 0, 'tree': {'a': 1}}
-
-        Raises:
-            SpecError: they stand in annotations that can't be read.
-        """
-        return self._engine.for_object(self._first).ranks()
-
-    @property
-    def signature(self) -> str | None:
-        """The declaration as a gufunc signature, or None where it can't be said as one.
-
-        What was not given as a signature has dims without names, and no outputs are known of it.
-
-        >>> from autovmap import auto_vmap
-        >>> auto_vmap("(m, n), (n) -> (m)")(lambda a, x: a @ x).signature
-        '(m,n),(n)->(m)'
-        >>> auto_vmap(0, 2)(lambda s, m: s * m).signature
-        '(),(a,b)->...'
-        """
-        return self._engine.for_object(self._first).signature_text()
-
-    # --- Planning ---
-
-    def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
-        """What a call with these arguments would do; nothing is run, traced or allocated.
-
-        >>> import jax, jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> plan = auto_vmap(1, 1)(jnp.dot).plan(
-        ...     jax.ShapeDtypeStruct((5, 1, 3), "float32"), jnp.ones((4, 3))
-        ... )
-        >>> plan.batch_shape
-        (5, 4)
-
-        Args:
-            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array.
-            kwargs: likewise.
-
-        Raises:
-            AutoVmapError: what a call with these arguments would raise before it runs.
-        """
-        return self._engine.plan((*self._first, *args), kwargs, self._steps)
-
-    def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
-        """The plan with the result's shapes, for which the function is traced, but not run.
-
-        >>> import jax, jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> plan = auto_vmap(1, 1)(jnp.outer).plan_with_outputs(jnp.ones((5, 1, 3)), jnp.ones(4))
-        >>> plan.outputs[0].shape
-        (5, 1, 3, 4)
-
-        Args:
-            args: as in a call; a `jax.ShapeDtypeStruct` may stand for an array, in arguments
-                without a rank too.
-            kwargs: likewise.
-
-        Raises:
-            AutoVmapError: what a call with these arguments would raise.
-        """
-        return self._engine.plan_with_outputs((*self._first, *args), kwargs, self._steps)
+    def _binds(self, engine: Engine) -> bool:
+        """Whether a transformation gets a method as bound to its object."""
+        raise NotImplementedError
 
     # --- What a call means ---
 
@@ -149,10 +74,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: a size is no non-negative int.
         """
-        engine = self._engine
-        sizes = checked_sizes(shape, engine.name)
-        prepended = sizes + engine.declared.extent.prepended
-        return self._again(engine.with_extent(("batch", sizes), prepended=prepended))
+        return self._again(lambda engine: _batch(engine, shape))
 
     def outer(self, *groups: str | tuple[str, ...]) -> Self:
         """Combine every example of one group of arguments with every one of the others.
@@ -176,15 +98,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
             SpecError: a group names what is no ranked parameter, or one stands in two groups.
             BatchShapeError: in a call, an argument with batch dims stands in no group.
         """
-        for group in groups:
-            if not isinstance(cast("object", group), (str, tuple, list)):
-                raise SpecError(
-                    f"{self._engine.name}.outer(): got {group!r} of type {type(group).__name__}; "
-                    f"a group is a parameter's name or a tuple of names"
-                )
-        named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
-        named = named or tuple((name,) for name in self.ranks)
-        return self._again(self._engine.with_extent(("outer", named), groups=named))
+        return self._again(lambda engine: _outer(engine, groups))
 
     def reduce(self, folds: Any, *, axes: Any = None) -> Self:
         """Fold the results over the batch, which is never held: one result for all examples.
@@ -217,7 +131,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
             BatchShapeError: in a call, the batch shape has no such axis, or it is empty and the
                 fold has no identity.
         """
-        return self._again(self._engine.with_reduce(folds, axes))
+        return self._again(lambda engine: engine.with_reduce(folds, axes))
 
     def replace(self, **options: Any) -> Self:
         """The same function and ranks under other options than the author's.
@@ -234,8 +148,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: there is no such option, or it has not such a value.
         """
-        refuse_unknown_options(options, self._engine.name)
-        return self._again(self._engine.with_options(options))
+        return self._again(lambda engine: _replace(engine, options))
 
     def lift(self, transform: Callable[..., Any], /, **options: Any) -> Lifted:
         """The transformed plain function under the same ranks: per-example gradients, and so on.
@@ -258,21 +171,8 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: `transform` takes no function, or returns none.
         """
-        engine = self._engine
-        if not callable(transform):
-            raise SpecError(
-                f"{engine.name}.lift(): got {transform!r} of type "
-                f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
-            )
-        whole = Transform(transform, tuple(sorted(options.items())), bound=bool(self._first))
-        lifted = whole(engine.function)
-        if not callable(lifted):
-            raise SpecError(
-                f"{engine.name}.lift(): {transform!r} returned {lifted!r} of type "
-                f"{type(lifted).__name__}; it has to return a function of the same parameters"
-            )
-        key = (whole, repr(whole.options))  # 1 and True are equal
-        return cast("Lifted", self._again(engine.with_function(lifted, key)))
+        changed = self._again(lambda engine: _lift(engine, transform, options, self._binds(engine)))
+        return cast("Lifted", changed)
 
     # --- How a call is run ---
 
@@ -296,7 +196,7 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: a batch axis is named, or another way of running was said before.
         """
-        return self._again(self._engine.with_ways(looped=True))
+        return self._again(lambda engine: engine.with_ways(looped=True))
 
     def jit(
         self,
@@ -369,70 +269,8 @@ class Methods(Generic[P, R, Compiled, Lifted]):
             SpecError: a size below 1, or none; in a call: only cutting a named axis would make it
                 small enough.
         """
-        chunk = read_chunk(size, memory, remat, progress, self._engine.name)
-        return self._again(self._engine.with_ways(chunk=chunk))
-
-    def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
-        """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
-
-        Programs are compiled for it, but nothing is run, except to time `chunk("auto")` on a CPU.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> pairs = auto_vmap(x=1)(lambda x: jnp.sort(x[:, None] * x).sum())
-        >>> 1 <= pairs.chunk(memory="1MiB").tune(jnp.ones((5000, 64))) < 5000
-        True
-
-        Args:
-            args: as in a call.
-            kwargs: likewise.
-
-        Returns:
-            The most examples at once, on each device.
-
-        Raises:
-            SpecError: it is no `f.chunk(...)`, or one with `.bucket()`.
-        """
-        engine, given = self._engine, (*self._first, *args)
-        if engine.ways.chunk is None:
-            raise SpecError(f"{engine.name}.tune(): only .chunk(...) has a size to decide")
-        if engine.ways.bucket is not None:
-            raise SpecError(
-                f"{engine.name}.tune(): with .bucket() the size of the chunks is decided for each "
-                f"padded batch, at its first call; call .tune without .bucket()"
-            )
-        engine = engine.for_call(given, kwargs)
-        return engine.programs.decide(engine.bind(given, kwargs), given, kwargs).examples or 1
-
-    def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
-        """The result chunk by chunk, for results that are too big for the device.
-
-        >>> import jax.numpy as jnp
-        >>> from autovmap import auto_vmap
-        >>> total = auto_vmap(x=1)(lambda x: x.sum())
-        >>> for index, out in total.chunk(2).iter(jnp.ones((5, 3))):
-        ...     print(index, out)
-        (slice(0, 2, None),) [3. 3.]
-        (slice(2, 4, None),) [3. 3.]
-        (slice(4, 5, None),) [3.]
-
-        Args:
-            args: as in a call.
-            kwargs: likewise.
-
-        Yields:
-            Where a chunk lies in the batch shape, as slices, and its part of the result.
-
-        Raises:
-            SpecError: it is no `f.chunk(...)` alone.
-        """
-        engine, given = self._engine, (*self._first, *args)
-        if engine.ways.chunk is None or engine.ways.shard or engine.ways.bucket:
-            raise SpecError(
-                f"{engine.name}.iter(): only .chunk(...) alone gives its result in parts"
-            )
-        engine = engine.for_call(given, kwargs)
-        return engine.programs.iterate(engine.bind(given, kwargs), given, kwargs)
+        asked = (size, memory, remat, progress)
+        return self._again(lambda engine: engine.with_ways(chunk=read_chunk(*asked, engine.name)))
 
     def shard(self, spec: Any, mesh: Any = None) -> Self:
         """The same with batch axes over the axes of a mesh of devices.
@@ -456,8 +294,9 @@ class Methods(Generic[P, R, Compiled, Lifted]):
         Raises:
             SpecError: the mesh has no such axis, there is no mesh, or a batch axis is named.
         """
-        shard = read_shard(spec, mesh, self._engine.name)
-        return self._again(self._engine.with_ways(shard=shard))
+        return self._again(
+            lambda engine: engine.with_ways(shard=read_shard(spec, mesh, engine.name))
+        )
 
     def bucket(
         self,
@@ -497,27 +336,48 @@ class Methods(Generic[P, R, Compiled, Lifted]):
             SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
                 several devices.
         """
-        bucket = read_bucket(sizes, promote, block, self._engine.name)
-        return self._again(self._engine.with_ways(bucket=bucket))
+        asked = (
+            sizes,
+            promote,
+            block,
+        )
+        return self._again(lambda engine: engine.with_ways(bucket=read_bucket(*asked, engine.name)))
 
-    def stats(self) -> "BucketStats":
-        """What the calls of an `f.bucket()` have come to.
 
-        >>> import numpy as np
-        >>> from autovmap import auto_vmap
-        >>> total = auto_vmap(x=1)(lambda x: x.sum()).bucket()
-        >>> for size in (5, 6, 7):
-        ...     _ = total(np.ones((size, 3), np.float32))
-        >>> total.stats()
-        BucketStats(calls=3, compilations=1, hits=2, promotions=0)
+def _batch(engine: Engine, shape: tuple[int, ...]) -> Variant:
+    sizes = checked_sizes(shape, engine.name)
+    prepended = sizes + engine.declared.extent.prepended
+    return engine.with_extent(("batch", sizes), prepended=prepended)
 
-        Returns:
-            Numbers of calls and programs: see `BucketStats`.
 
-        Raises:
-            SpecError: it is no `f.bucket()`.
-        """
-        engine = self._engine
-        if engine.ways.bucket is None:
-            raise SpecError(f"{engine.name}.stats(): only .bucket() counts its programs")
-        return engine.stats()
+def _outer(engine: Engine, groups: tuple[str | tuple[str, ...], ...]) -> Variant:
+    for group in groups:
+        if not isinstance(cast("object", group), (str, tuple, list)):
+            raise SpecError(
+                f"{engine.name}.outer(): got {group!r} of type {type(group).__name__}; "
+                f"a group is a parameter's name or a tuple of names"
+            )
+    named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
+    named = named or tuple((name,) for name in engine.ranks())
+    return engine.with_extent(("outer", named), groups=named)
+
+
+def _replace(engine: Engine, options: dict[str, Any]) -> Variant:
+    refuse_unknown_options(options, engine.name)
+    return engine.with_options(options)
+
+
+def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) -> Variant:
+    if not callable(transform):
+        raise SpecError(
+            f"{engine.name}.lift(): got {transform!r} of type "
+            f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
+        )
+    whole = Transform(transform, tuple(sorted(options.items())), bound=bound)
+    lifted = whole(engine.function)
+    if not callable(lifted):
+        raise SpecError(
+            f"{engine.name}.lift(): {transform!r} returned {lifted!r} of type "
+            f"{type(lifted).__name__}; it has to return a function of the same parameters"
+        )
+    return engine.with_function(lifted, (whole, repr(whole.options)))  # 1 and True are equal

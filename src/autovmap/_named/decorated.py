@@ -4,8 +4,9 @@ import functools
 from collections.abc import Hashable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
-from autovmap._decorate import Decorator, decorated
+from autovmap._decorate import decorated
 from autovmap._function.decorated import AutoVmapped
+from autovmap._function.decorator import Decorator
 from autovmap._function.docstring import line_of_pattern
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import shown_name
@@ -91,10 +92,7 @@ def named_vmap(
         named=_checked_options(options, read), pattern=read, sizes={**given, **(sizes or {})}
     )
 
-    def decorate(function: Any, /) -> Any:
-        return decorated(function, declared, NamedVmapped, NamedEngine)
-
-    return cast("Decorator", decorate)
+    return Decorator(lambda function: decorated(function, declared, NamedVmapped, NamedEngine))
 
 
 def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[str, Any]:

@@ -117,6 +117,87 @@ class Shifted(Line):
         return super().at(x) + 1
 
 
+@auto_vmap(x=1, y=1).jit()
+def compiled(x: Array, y: Array, *, steps: int = 10) -> Fit:
+    """Compiled on the decorator."""
+    return Fit(x * steps, y)
+
+
+@auto_vmap(x=1).chunk(100).jit(static_argnames="steps")
+def chunked(x: Array, steps: int) -> Array:
+    """A chain on the decorator."""
+    return x * steps
+
+
+@named_vmap("a [b] -> a").jit()
+def total(x: Array) -> Array:
+    """A pattern, compiled."""
+    return x.sum()
+
+
+def same(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A transformation."""
+    return function
+
+
+@auto_vmap(x=1).lift(same)
+def lifted(x: Array) -> Array:
+    """Of a lifted function no type tells the result."""
+    return x
+
+
+class Compiled:
+    """Methods that are compiled on the decorator."""
+
+    @auto_vmap(x=0).jit()
+    def at(self, x: Array) -> Array:
+        """A method."""
+        return x
+
+    @auto_vmap(x=0).chunk(100)
+    def chunked(self, x: Array) -> Array:
+        """A method in chunks."""
+        return x
+
+    @auto_vmap(x=1).jit()
+    @staticmethod
+    def norm(x: Array) -> Array:
+        """A static method."""
+        return x @ x
+
+    @staticmethod
+    @auto_vmap(x=1).jit()
+    def below(x: Array) -> Array:
+        """Decorated below `staticmethod`."""
+        return x @ x
+
+    @auto_vmap(x=0).jit()
+    @classmethod
+    def through(cls, x: Array) -> Array:
+        """A class method."""
+        return x
+
+
+def on_the_decorator(x: Array, y: Array, compiled_line: Compiled) -> None:
+    """Parameters and results stay."""
+    assert_type(compiled(x, y, steps=3), Fit)
+    assert_type(compiled.chunk(10)(x, y), Fit)
+    assert_type(compiled.plan(x, y), Plan)
+    assert_type(chunked(x, 3), Array)
+    assert_type(total(x), Array)
+    value: Array = lifted(x)
+    assert_type(auto_vmap(x=1).reduce("sum").loop()(annotated.__wrapped__)(value), Array)
+    assert_type(compiled_line.at(x), Array)
+    assert_type(Compiled.at(compiled_line, x), Array)
+    assert_type(compiled_line.at.plan(x), Plan)
+    assert_type(compiled_line.chunked(x), Array)
+    assert_type(Compiled.norm(x), Array)
+    assert_type(compiled_line.norm(x), Array)
+    assert_type(compiled_line.below(x), Array)
+    assert_type(Compiled.through(x), Array)
+    assert_type(compiled_line.through.plan(x), Plan)
+
+
 def methods(line: Line, x: Array) -> None:
     """A bound method has no `self`."""
     assert_type(line.at(x), Array)

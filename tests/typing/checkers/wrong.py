@@ -4,7 +4,7 @@
 """
 
 from jax import Array
-from right import Line, dot, fit, named
+from right import Compiled, Line, chunked, compiled, dot, fit, named
 
 from autovmap import AutoVmapped, auto_vmap
 
@@ -35,6 +35,21 @@ def ways_of_running(x: Array, y: Array) -> None:
     fit.sharded("data")  # wrong: it is shard
     auto_vmap(x=1, randomness="sometimes")  # wrong: no such choice
     auto_vmap(x=1, strict="yes")  # wrong: a bool
+
+
+def on_the_decorator(line: Compiled, x: Array, y: Array) -> None:
+    """What is said on the decorator keeps the parameters."""
+    compiled(x)  # wrong: y is missing
+    compiled(x, y, steps="3")  # wrong: steps is an int
+    chunked(x, "3")  # wrong: steps is an int
+    auto_vmap(x=1).jit(static="steps")  # wrong: it is static_argnames
+    auto_vmap(x=1).chunk("2")  # wrong: a number, or "auto"
+    auto_vmap(x=1).jitted()  # wrong: it is jit
+    line.at()  # wrong: x is missing
+    line.at(x, x)  # wrong: too many
+    line.chunked()  # wrong: x is missing
+    Compiled.norm()  # wrong: x is missing
+    Compiled.through(x, x)  # wrong: too many
 
 
 def methods(line: Line, x: Array) -> None:
