@@ -47,8 +47,12 @@ def facts(leaf: Any) -> Facts:
     ((), 'float')
     """
     kind = kind_of(type(leaf))
-    if kind is ARRAY or kind is NUMPY:
+    if kind is ARRAY:
         return (leaf.shape, leaf.dtype)
+    if kind is NUMPY:
+        if leaf.dtype.itemsize < 8:
+            return (leaf.shape, leaf.dtype)
+        return (leaf.shape, leaf.dtype, cast("Any", jax.config).jax_enable_x64)  # its dtype in JAX
     if kind is Kind.NUMBER:
         return ((), type(leaf).__name__)
     if kind is Kind.INT:
