@@ -132,7 +132,7 @@ def test_layers_and_squeezes(v: Any, m: Any, layers: int, squeezes: int) -> None
     args = arrays(v=v, m=m)
     plan = quadratic.plan(*args)
     assert len(plan.layers) == layers
-    assert len([steps for steps in plan.before if steps]) == squeezes
+    assert len([steps for steps in plan._data.before if steps]) == squeezes
     found = primitives(quadratic, *args)
     example = args[0], args[1][(0,) * len(v)], args[2][(0,) * len(m)]
     assert found["squeeze"] - primitives(plain, *example)["squeeze"] == squeezes

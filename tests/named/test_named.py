@@ -107,7 +107,7 @@ class TestPlans:
     def test_a_size_of_one_is_not_mapped(self) -> None:
         plan = named_vmap("a b, b -> a b")(jnp.add).plan(sds(1, 3), sds(3))
         assert [layer.in_axes for layer in plan.layers] == [(None, None), (0, 0)]
-        assert plan.before == ((Squeeze((0,)),), ())
+        assert plan._data.before == ((Squeeze((0,)),), ())
 
     def test_without_batch_axes_the_function_is_called_as_it_is(self) -> None:
         assert named_vmap("[n] -> [n]")(lambda v: v).plan(sds(3)).layers == ()

@@ -10,7 +10,6 @@ import jax
 import pytest
 
 from autovmap import Plan, auto_vmap
-from autovmap._show.page import page
 from conftest import PATIENCE
 from show.gallery import GALLERY, broadcast, f32, hostile
 
@@ -69,7 +68,7 @@ def test_stretched_dims_are_hatched() -> None:
 
 def test_names_are_escaped() -> None:
     plan = hostile()
-    for text in (plan.svg(), plan._repr_html_(), page(plan, plan.calling, plan.outputs)):
+    for text in (plan.svg(), plan._repr_html_(), plan.html()):
         assert "<script" not in text
         assert "</svg>&" not in text
         assert "\x1b" not in text
@@ -154,7 +153,7 @@ def opened(html: str, folder: Path) -> list[str]:
 def test_in_a_browser(tmp_path: Path) -> None:
     plans = [make() for make in GALLERY.values()]
     plans += [many(arguments, axes) for arguments in range(1, 9) for axes in range(7)]
-    html = page(plans[0], plans[0].calling, plans[0].outputs)
+    html = plans[0].html()
     fragments = "".join(plan._repr_html_() for plan in plans[1:])
     html = html.replace("</body>", fragments + CHECK + "</body>")
     count, *said = opened(html, tmp_path)
@@ -163,7 +162,7 @@ def test_in_a_browser(tmp_path: Path) -> None:
 
 
 def test_the_browser_sees_a_planted_mistake(tmp_path: Path) -> None:
-    html = page(broadcast()).replace(">float32[7,1,3]<", f">{'float32' * 40}<")
+    html = broadcast().html().replace(">float32[7,1,3]<", f">{'float32' * 40}<")
     html = html.replace("</body>", f"{CHECK}<script>nonsense()</script></body>")
     _, *said = opened(html, tmp_path)
     assert any("outside" in line for line in said)

@@ -81,7 +81,6 @@ def _out_file(suffix: str) -> Callable[[str], Path]:
 
 def run(options: argparse.Namespace) -> int:
     """Show a plan: 0 where there is one, 1 where the call would fail, 2 for a wrong command."""
-    from autovmap._show.page import page
     from autovmap.errors import AutoVmapError, SpecError
 
     try:
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         if options.svg is not None:
             options.svg.write_text(plan.svg(), encoding="utf-8")
         if options.html is not None:
-            options.html.write_text(page(plan, plan.calling, plan.outputs), encoding="utf-8")
+            options.html.write_text(plan.html(), encoding="utf-8")
     except MisuseError as error:
         return _fail(str(error), 2)
     except AutoVmapError as error:

@@ -1,14 +1,15 @@
 """The public `Plan`: the data of a call's plan, with words and pictures for it."""
 
 import importlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Shape
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.code import code
-from autovmap._show.page import fragment
+from autovmap._show.page import fragment, page
 from autovmap._show.svg import svg
 from autovmap._show.table import remarks, table
 from autovmap._show.vmaps import Vmap, vmaps
@@ -40,7 +41,7 @@ class Arg:
 
 
 @dataclass(frozen=True)
-class Plan(PlanData):
+class Plan:
     """What a call does, worked out from the spec and from shapes alone.
 
     `f.plan(...)` makes it, and nothing runs. It is frozen and hashable, and holds no array.
@@ -76,21 +77,25 @@ class Plan(PlanData):
         return jax.vmap(jax.vmap(f, in_axes=(None, None, 0)), in_axes=(None, 0, 0))(s, v, m)
     """
 
-    calling: Calling = UNKNOWN
-    """How the arguments reach the function."""
+    _data: PlanData
+    _calling: Calling = UNKNOWN
     outputs: tuple[Output, ...] | None = None
     """The leaves of the result, where `f.plan_with_outputs` made the plan."""
 
-    @classmethod
-    def of(
-        cls,
-        data: PlanData,
-        calling: Calling = UNKNOWN,
-        outputs: tuple[Output, ...] | None = None,
-    ) -> "Plan":
-        """The public view of a plan."""
-        shared = {field.name: getattr(data, field.name) for field in fields(PlanData)}
-        return cls(**shared, calling=calling, outputs=outputs)
+    @property
+    def function(self) -> str:
+        """The name of the function."""
+        return self._data.function
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The batch shape of the call."""
+        return self._data.batch_shape
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, outermost first, with axes in the order of the leaves."""
+        return self._data.layers
 
     @property
     def args(self) -> tuple[Arg, ...]:
@@ -116,7 +121,7 @@ class Plan(PlanData):
                 tuple(a for a, _ in self._sizes() if leaf.size(a) is None),
                 tuple(dim.name for dim in leaf.dims) or (None,) * leaf.rank,
             )
-            for leaf in self.leaves
+            for leaf in self._data.leaves
         )
 
     def _sizes(self) -> list[tuple[int, object]]:
@@ -132,7 +137,7 @@ class Plan(PlanData):
         >>> auto_vmap(1, 1)(jnp.dot).chunk(4).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3))).steps
         ('squeezed first: a dim 1', 'chunk: 5 chunks of 4 examples (1 of batch axis -2)')
         """
-        return tuple(text for text, warning in remarks(self, self.calling) if not warning)
+        return tuple(text for text, warning in remarks(self._data, self._calling) if not warning)
 
     @property
     def vmaps(self) -> tuple[Vmap, ...]:
@@ -146,7 +151,7 @@ class Plan(PlanData):
         >>> [(vmap.size, vmap.in_axes, vmap.out_axes) for vmap in plan.vmaps]
         [(4, {'x': 0}, {'result': 1}), (5, {'y': 0}, {'result': 1})]
         """
-        return vmaps(self, self.calling, self.outputs)
+        return vmaps(self._data, self._calling, self.outputs)
 
     def code(self) -> str:
         """The call as Python with nothing but `jax` in it: `def call(f, <parameters>)`.
@@ -168,7 +173,7 @@ class Plan(PlanData):
                 of `out_axes`); take `f.plan_with_outputs(...).code()`, which also treats results
                 that hold what is no array.
         """
-        return code(self, self.calling, self.outputs)
+        return code(self._data, self._calling, self.outputs)
 
     def svg(self) -> str:
         """The plan as a picture, an SVG document that needs nothing else.
@@ -181,10 +186,20 @@ class Plan(PlanData):
         >>> auto_vmap(x=1)(lambda x: x.sum()).plan(jnp.ones((5, 3))).svg().startswith("<svg ")
         True
         """
-        return svg(self, self.calling, self.outputs)
+        return svg(self._data, self._calling, self.outputs)
+
+    def html(self) -> str:
+        """A web page of its own: the picture, with the table and the code to be unfolded.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(1)(jnp.sum).plan(jnp.ones((5, 3))).html().startswith("<!doctype html>")
+        True
+        """
+        return page(self._data, self._calling, self.outputs)
 
     def _repr_html_(self) -> str:
-        return fragment(self, self.calling, self.outputs)
+        return fragment(self._data, self._calling, self.outputs)
 
     def __treescope_repr__(self, path: Any, subtree_renderer: Any) -> Any:
         """The plan in a treescope notebook, to be unfolded: only treescope itself asks for it."""
@@ -198,7 +213,7 @@ class Plan(PlanData):
         )
 
     def __str__(self) -> str:
-        return table(self, self.calling, self.outputs)
+        return table(self._data, self._calling, self.outputs)
 
     def __repr__(self) -> str:
-        return table(self, self.calling, self.outputs)
+        return table(self._data, self._calling, self.outputs)

@@ -14,7 +14,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, result_rows
 from autovmap._show.style import COLOURS, style
-from autovmap._show.table import middle_cut, remarks, tuple_text
+from autovmap._show.table import middle_cut, remarks, table, tuple_text
 
 CHAR, SMALL = 8.0, 6.8
 """Generous widths of a character, as the reader's font is not known."""
@@ -86,7 +86,7 @@ class Places:
 
 def svg(plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None) -> str:
     """The plan as an SVG document that needs nothing else."""
-    mark = f"h{hashlib.sha256(repr((plan, outputs)).encode()).hexdigest()[:8]}-"
+    mark = f"h{hashlib.sha256(table(plan, calling, outputs).encode()).hexdigest()[:8]}-"
     arguments, results = argument_rows(plan, 8), result_rows(plan, outputs, calling)
     hidden = len(arguments) - MOST_ROWS, len(results) - MOST_ROWS
     arguments, results = arguments[:MOST_ROWS], results[:MOST_ROWS]
