@@ -11,7 +11,7 @@ import pytest
 
 from autovmap import auto_vmap, named_vmap
 from autovmap._plan import steps as plan_steps
-from autovmap._plan.steps import Diagonal, Expand, Fold, Merge, Reshape, Squeeze, Transpose
+from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Transpose
 from autovmap._run import result, steps
 
 
@@ -107,12 +107,12 @@ CASES = {
         key_out_of_order, lambda: wanted_out_of_order(3), Transpose, drop
     ),
     "no index in a key": Case(
-        in_two_axes, lambda: [[folded(i, j) for j in range(3)] for i in (0, 1)], Fold, drop
+        in_two_axes, lambda: [[folded(i, j) for j in range(3)] for i in (0, 1)], FoldIn, drop
     ),
     "the index of one axis only": Case(
         in_two_axes,
         lambda: [[folded(i, j) for j in range(3)] for i in (0, 1)],
-        Fold,
+        FoldIn,
         lambda step: replace(step, axes=(step.axes[0], (step.axes[1][0], 1))),
     ),
     "indices from the inside out": Case(
@@ -120,7 +120,7 @@ CASES = {
             jax.random.key(0), jnp.zeros((3, 3))
         ),
         lambda: [[folded(i, j) for j in range(3)] for i in range(3)],
-        Fold,
+        FoldIn,
         lambda step: replace(step, axes=step.axes[::-1]),
     ),
     "dims not composed": Case(

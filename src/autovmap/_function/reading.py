@@ -23,7 +23,7 @@ def plan_of(
     """What a call does; `more` is what is added to its steps, in words."""
     call = engine.bind(args, kwargs, run=False)
     shown = calling(engine.spec, call, _steps(engine, call, args, kwargs) + more)
-    return Plan.of(call.planned.plan, shown)
+    return Plan(call.planned.plan, shown)
 
 
 def plan_with_outputs_of(
@@ -36,7 +36,7 @@ def plan_with_outputs_of(
     outputs = outputs_of(result, examples[-1])
     said = _steps(engine, call, args, kwargs) + more
     shown = calling(engine.spec, call, said, type(result) is tuple)
-    return Plan.of(call.planned.plan, shown, outputs)
+    return Plan(call.planned.plan, shown, outputs)
 
 
 def _steps(

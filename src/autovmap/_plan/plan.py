@@ -11,7 +11,7 @@ from autovmap._plan.keys import folded, folds
 from autovmap._plan.layers import Layer, layers
 from autovmap._plan.leaf import Leaf, Shape
 from autovmap._plan.outputs import Group, output_steps
-from autovmap._plan.steps import Fold, Squeeze, Steps, leaf_steps
+from autovmap._plan.steps import FoldIn, Squeeze, Steps, leaf_steps
 from autovmap._plan.strict import promotion, refuse_stretching
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.options import Options
@@ -89,9 +89,9 @@ class PlanData:
         """Whether the function is called as it is."""
         return not self.layers and not self.batch_shape
 
-    def fold(self, row: int) -> Fold | None:
+    def fold(self, row: int) -> FoldIn | None:
         """The step by which an example's index is folded into a leaf, if it is such a key."""
-        return next((step for step in self.before[row] if isinstance(step, Fold)), None)
+        return next((step for step in self.before[row] if isinstance(step, FoldIn)), None)
 
 
 def make_plan(

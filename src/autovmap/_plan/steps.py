@@ -53,7 +53,7 @@ class Expand:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class FoldIn:
     """An example's index is folded into a key, along one batch axis after the other.
 
     `axes` are the batch axes that the key lacks, outermost first, each with its size. `held` are
@@ -95,7 +95,7 @@ class Merge:
         return tuple(found)
 
 
-Step: TypeAlias = Reshape | Diagonal | Transpose | Squeeze | Expand | Fold | Merge
+Step: TypeAlias = Reshape | Diagonal | Transpose | Squeeze | Expand | FoldIn | Merge
 Steps: TypeAlias = tuple[Step, ...]
 
 
@@ -107,11 +107,11 @@ def leaf_steps(leaf: Leaf, lacking: Sequence[tuple[int, Dim]] = ()) -> Steps:
     >>> leaf_steps(Leaf("x", (7, 1, 3), "float32", 1))
     (Squeeze(dims=(1,)),)
     >>> leaf_steps(Leaf("key", (1, 4), "key<fry>", 0, key=True), [(-2, 5)])
-    (Squeeze(dims=(0,)), Fold(axes=((-2, 5),), held=(-1,), position=0))
+    (Squeeze(dims=(0,)), FoldIn(axes=((-2, 5),), held=(-1,), position=0))
     """
     ones = squeezed(leaf)
     steps: Steps = (Squeeze(ones),) if ones else ()
     if not lacking:
         return steps
     held = [axis for dim, axis in enumerate(leaf.axes) if axis is not None and dim not in ones]
-    return (*steps, Fold(tuple(lacking), tuple(held), leaf.position))
+    return (*steps, FoldIn(tuple(lacking), tuple(held), leaf.position))

@@ -13,7 +13,7 @@ from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import is_mapped
 from autovmap._plan.leaf import Leaf, account, root
 from autovmap._plan.plan import PlanData
-from autovmap._plan.steps import Fold, Squeeze
+from autovmap._plan.steps import FoldIn, Squeeze
 from autovmap.errors import AutoVmapError, BatchShapeError
 
 Others: TypeAlias = Callable[[], Iterable[tuple[str, Any]]]
@@ -44,10 +44,11 @@ def diagnose(
                     f"pass a copy, or do not donate it"
                 )
     if "shard" in said or "mesh" in said:
+        # Of an array that is taken apart or transposed first, no dim is a dim of the leaf.
         rows = [
             (leaf, _spec(x, len(leaf.shape)))
             for leaf, x, steps in zip(plan.leaves, arrays, plan.before, strict=False)
-            if all(isinstance(step, (Squeeze, Fold)) for step in steps)  # its dims are the array's
+            if all(isinstance(step, (Squeeze, FoldIn)) for step in steps)
         ]
         return _sharding_conflict(plan, rows) or _sharded_unmapped(plan, rows, others)
     return None

@@ -12,7 +12,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import (
     Diagonal,
     Expand,
-    Fold,
+    FoldIn,
     Merge,
     Reshape,
     Squeeze,
@@ -45,7 +45,7 @@ def done(array: Any, steps: Steps) -> Any:
                 array = jnp.transpose(array, order)
             case Diagonal(one, other):
                 array = _diagonal(array, one, other)
-            case Fold():
+            case FoldIn():
                 array = _folded(array, step)
             case Merge():
                 array = _merged(array, step)
@@ -62,7 +62,7 @@ def _diagonal(array: Any, one: int, other: int) -> Any:
     return jnp.moveaxis(array[index, index], 0, -1)
 
 
-def _folded(key: Any, step: Fold) -> Any:
+def _folded(key: Any, step: FoldIn) -> Any:
     """`jax.random.fold_in(key, i)` along one axis after the other, outermost first.
 
     One axis after the other, as each index is folded into what the one before has given.

@@ -8,7 +8,7 @@ from autovmap._plan.steps import (
     Diagonal,
     Expand,
     Factor,
-    Fold,
+    FoldIn,
     Merge,
     Reshape,
     Squeeze,
@@ -36,7 +36,7 @@ def step_lines(place: str, steps: Steps, given: str, fold: str) -> list[str]:
     lines: list[str] = []
     for step in steps:
         match step:
-            case Fold():
+            case FoldIn():
                 lines += [f"{place} = {given}"] * (given != place)
                 lines += _fold_lines(place, step, fold)
             case Diagonal(one, other, size):
@@ -69,7 +69,7 @@ def step_text(value: str, step: Step, shape: Shape | None = None) -> str:
             if shape is not None and all(isinstance(dim, int) for dim in shape):
                 return f"jax.numpy.reshape({value}, {shape})"
             return f"jax.numpy.reshape({value}, {tuple_text(_merged(value, parts))})"
-        case Diagonal() | Fold():
+        case Diagonal() | FoldIn():
             raise TypeError(f"{type(step).__name__} takes several lines: see step_lines")
         case _:
             assert_never(step)
@@ -115,7 +115,7 @@ def _product(factors: Sequence[int | str]) -> str:
     return " * ".join([str(number)] * (number != 1 or not texts) + texts)
 
 
-def _fold_lines(key: str, step: Fold, name: str) -> list[str]:
+def _fold_lines(key: str, step: FoldIn, name: str) -> list[str]:
     """Lines that fold an example's index into a key, once for each batch axis that it lacks."""
     lines: list[str] = []
     held, position = set(step.held), step.position

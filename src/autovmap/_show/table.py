@@ -25,7 +25,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import (
     Diagonal,
     Expand,
-    Fold,
+    FoldIn,
     Merge,
     Reshape,
     Squeeze,
@@ -183,7 +183,7 @@ def step_words(step: Step) -> str:
             return f"dim {', '.join(map(str, dims))}"
         case Expand(dims):
             return f"new dim {', '.join(map(str, dims))}"
-        case Fold(axes):
+        case FoldIn(axes):
             along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(str(a) for a, _ in axes)}"
             return f"the example's index is folded in, batch {along}"
         case Merge():
@@ -202,7 +202,7 @@ def first_words(steps: Sequence[Step]) -> str:
 
 def squeeze_words(steps: Sequence[Step]) -> str:
     """Which dims of a leaf are squeezed; of a key, that an index is folded in says all."""
-    if any(isinstance(step, Fold) for step in steps):
+    if any(isinstance(step, FoldIn) for step in steps):
         return ""
     return ", ".join(step_words(step) for step in steps if isinstance(step, Squeeze))
 

@@ -11,8 +11,9 @@ from autovmap._bind.kinds import is_key
 from autovmap._bind.leaf_type import LeafType, leaf_type
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.steps import Fold
+from autovmap._plan.steps import FoldIn
 from autovmap._run.batched import is_batched
+from autovmap._run.keydata import as_data, as_keys
 from autovmap._run.weak import from_host
 from autovmap._ways.block import Blocks, index_of
 
@@ -52,10 +53,10 @@ def run_blocks(
     return jax.tree.unflatten(treedef, joined)
 
 
-def _taking(leaf: Leaf, array: Any, fold: Fold | None) -> Callable[[Sequence[Any]], Any]:
+def _taking(leaf: Leaf, array: Any, fold: FoldIn | None) -> Callable[[Sequence[Any]], Any]:
     """A function from the places of a block's examples to their part of a leaf."""
     typed = isinstance(array, jax.Array) and is_key(array)
-    data = jax.random.key_data(array) if typed else array
+    data = as_data(array) if typed else array
     host, like = np.asarray(data), leaf_type(data)
 
     def take(rows: Sequence[Any]) -> Any:
@@ -65,13 +66,13 @@ def _taking(leaf: Leaf, array: Any, fold: Fold | None) -> Callable[[Sequence[Any
             part = np.broadcast_to(part, (len(rows[0]), *part.shape))
         block = from_host(part, like)
         if typed:
-            block = jax.random.wrap_key_data(block, impl=jax.random.key_impl(array))
+            block = as_keys(block, array)
         return block if fold is None else _folded(block, fold, rows)
 
     return take
 
 
-def _folded(keys: Any, fold: Fold, rows: Sequence[Any]) -> Any:
+def _folded(keys: Any, fold: FoldIn, rows: Sequence[Any]) -> Any:
     """A key for each example, its index folded in along the axes that the key lacks.
 
     As in a plain call: outermost first, and the index counts in the whole batch, so that neither
@@ -99,11 +100,8 @@ def _joined(parts: Sequence[Any], group: Group, blocks: Blocks) -> Any:
     if group.position is None:
         return array
     dim = block_start(group.position, array.ndim, 1)
-    if is_key(array):
-        data = [jax.random.key_data(part) for part in parts]
-        whole = _whole(data, dim, blocks, leaf_type(data[0]))
-        return jax.random.wrap_key_data(whole, impl=jax.random.key_impl(array))
-    return _whole(parts, dim, blocks, leaf_type(array))
+    data = [as_data(part) for part in parts]
+    return as_keys(_whole(data, dim, blocks, leaf_type(data[0])), array)
 
 
 def _whole(parts: Sequence[Any], dim: int, blocks: Blocks, like: LeafType) -> Any:

@@ -14,6 +14,7 @@ from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import is_batched
+from autovmap._run.keydata import as_data, as_keys
 from autovmap._run.weak import from_host
 from autovmap.errors import SpecError
 
@@ -35,8 +36,7 @@ def pad(array: Any, dims: Mapping[int, int]) -> Any:
     if not dims:
         return array
     if isinstance(array, jax.Array) and is_key(array):
-        data = pad(jax.random.key_data(array), dims)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+        return as_keys(pad(as_data(array), dims), array)
     found = array if isinstance(array, np.ndarray) else np.asarray(array)
     for dim, size in dims.items():
         index = np.minimum(np.arange(size), found.shape[dim] - 1)
@@ -59,10 +59,7 @@ def cut(
 def _cut(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
     if group.position is None:
         return array
-    if is_key(array):
-        data = _host_cut(jax.random.key_data(array), array.ndim, plan, sizes, group)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    return _host_cut(array, array.ndim, plan, sizes, group)
+    return as_keys(_host_cut(as_data(array), array.ndim, plan, sizes, group), array)
 
 
 def _host_cut(

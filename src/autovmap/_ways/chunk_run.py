@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import is_batched
+from autovmap._run.keydata import as_data, as_keys, data_shape
 from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
@@ -71,7 +71,7 @@ class Written:
         self._shapes = shapes
 
     def empty(self) -> list[Any]:
-        return [zeros(_data_shape(x), _data_dtype(x), x) for x in self._shapes]
+        return [_zeros(x) for x in self._shapes]
 
     def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
         """The outputs with a dim of 1 along each axis that was cut to one; keys as their data."""
@@ -85,7 +85,7 @@ class Written:
             if split.step == 1 and (dim := self._dim(split, whole)) is not None
         ]
         array = lax.expand_dims(array, dims) if dims else array
-        return jax.random.key_data(array) if is_key(array) else array
+        return as_data(array)
 
     def _dim(self, split: Split, whole: Any) -> int | None:
         return output_dim(self._group, self._plan.layers, split.layer, len(whole.shape))
@@ -319,7 +319,7 @@ class MakeKeeper(Protocol):
 
 def opened(outputs: Outputs) -> Outputs:
     """The outputs with keys as their data."""
-    return jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, outputs)
+    return jax.tree.map(as_data, outputs)
 
 
 def _part(array: Any, start: Any, step: int, index: bool, dim: int) -> Any:
@@ -328,26 +328,14 @@ def _part(array: Any, start: Any, step: int, index: bool, dim: int) -> Any:
     return lax.dynamic_slice_in_dim(array, start, step, dim)
 
 
-def _data_shape(shape: Any) -> tuple[int, ...]:
-    data = jax.eval_shape(jax.random.key_data, shape) if is_key(shape) else shape
-    return data.shape
-
-
-def _data_dtype(shape: Any) -> Any:
-    return np.uint32 if is_key(shape) else shape.dtype
+def _zeros(shape: Any) -> Any:
+    data = data_shape(shape)
+    return zeros(data.shape, data.dtype, shape)
 
 
 def _as(array: Any, shape: Any) -> Any:
     """An array of data as what it stands for: a key, or a value of weak type."""
-    if is_key(shape):
-        return jax.random.wrap_key_data(array, impl=_impl(shape))
-    return weakened(array) if shape.weak_type else array
-
-
-def _impl(shape: Any) -> Any:
-    found: list[Any] = []
-    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), shape)
-    return found[0]
+    return as_keys(weakened(array) if shape.weak_type else array, shape)
 
 
 def without(result: Any, plan: PlanData, again: Mapping[int, int], groups: Sequence[Group]) -> Any:

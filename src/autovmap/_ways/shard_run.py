@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
+from autovmap._run.keydata import as_data, as_keys
 from autovmap._ways.shard import Placed, Shards
 
 
@@ -133,8 +134,7 @@ def _gathered(
     if not dims:
         return array
     if is_key(array):  # JAX gathers no keys, but their data
-        data = _gathered(plan, shards, group, jax.random.key_data(array), array.ndim)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+        return as_keys(_gathered(plan, shards, group, as_data(array), array.ndim), array)
     names = tuple(name for _, placed in dims for name in placed.names)
     parts = [placed.parts for _, placed in dims]
     array = lax.all_gather(array, names)
