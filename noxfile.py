@@ -186,8 +186,9 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def planted(session: nox.Session) -> None:
     """How many of twenty mistakes, one a module, the tests catch; `-- COUNT SEED` picks others."""
-    install(
-        session, "-e", ".[demo,progress,test]", "--group", "layers", "--group", "types", *LOCKED
+    install(session, "-e", ".[demo,progress,test]", "--group", "coverage", *LOCKED)
+    session.run(
+        "python", "-m", "pytest", "-q", "--cov=autovmap", "--cov-context=test", "--cov-report="
     )
     session.run("python", "tests/planted/run.py", *session.posargs)
 

@@ -36,6 +36,7 @@ class Plant:
 
     kind: str
     line: int
+    end: int
     function: str
     before: str
     after: str
@@ -110,6 +111,7 @@ def plants(source: str) -> list[Plant]:
             Plant(
                 type(node).__name__,
                 node.lineno,
+                last_line(node),
                 function,
                 first_line(node),
                 first_line(wrong),
@@ -146,3 +148,8 @@ def picked(sources: dict[str, str], count: int, seed: int) -> dict[str, Plant]:
         kind = rng.choice(sorted({plant.kind for plant in able_here}))
         found[able[int(i * step)]] = rng.choice([p for p in able_here if p.kind == kind])
     return found
+
+
+def last_line(node: ast.AST) -> int:
+    """The last line of an expression; of a branch, that of its condition."""
+    return node.test.end_lineno if isinstance(node, ast.If) else node.end_lineno

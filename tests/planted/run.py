@@ -1,8 +1,9 @@
 """How many planted mistakes the tests catch: `python tests/planted/run.py [COUNT] [SEED]`.
 
-One mistake is planted in each of COUNT modules (20) of a copy of src/. The quick tests are run on
-the copy up to the first that fails; where none does, all tests but the long ones. The table is
-printed as Markdown, a row as soon as it is known.
+One mistake is planted in each of COUNT modules (20) of a copy of src/. Of the quick tests those are
+run that execute its lines, as a run with pytest-cov tells (`.coverage`, made with
+`--cov-context=test`): no other can notice it. Where none fails, they try as many cases as in CI,
+and the slow tests are run too. The table is printed as Markdown, a row as soon as it is known.
 """
 
 import os
@@ -14,16 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from coverage import CoverageData
 from plants import Plant, picked
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "autovmap"
-FIRST = [
-    "tests/laws/test_seed_cases.py",
-    "tests/function/test_methods.py",
-    "tests/laws/test_values.py",
-]
-"""Quick tests that catch much in seconds; they are run before all others."""
 HANG = 1800
 
 
@@ -33,10 +29,23 @@ def sources() -> dict[str, str]:
     return {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in paths}
 
 
-def failed(library: Path, *arguments: str) -> str | None:
+def executing(name: str, plant: Plant) -> list[str]:
+    """The tests that execute the lines of a plant, in the order of their names."""
+    data = CoverageData(str(ROOT / ".coverage"))
+    data.read()
+    by_line = data.contexts_by_lineno(str(PACKAGE / name))
+    contexts = {c for line in range(plant.line, plant.end + 1) for c in by_line.get(line, [])}
+    return sorted({context.rpartition("|")[0] for context in contexts if context})
+
+
+def failed(library: Path, profile: str, *arguments: str) -> str | None:
     """The first test that fails on a copy of the library, or None."""
-    env = {**os.environ, "PYTHONPATH": str(library)}
-    env.pop("AUTOVMAP_HYPOTHESIS_PROFILE", None)
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(library),
+        "AUTOVMAP_HYPOTHESIS_PROFILE": profile,
+        "AUTOVMAP_SEED": "0",
+    }
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments]
     try:
         run = subprocess.run(
@@ -46,22 +55,27 @@ def failed(library: Path, *arguments: str) -> str | None:
         return "(the tests hang)"
     if run.returncode == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", run.stdout, re.MULTILINE)
-    return found[1] if found else "(pytest does not start)"
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, re.MULTILINE)
+    return found[1] if found else f"(pytest ends with {run.returncode})"
 
 
 def caught(name: str, plant: Plant) -> tuple[str, str]:
     """By what a mistake is caught, "quick", "whole" or "nothing", and by which test."""
+    tests = executing(name, plant)
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder)
         shutil.copytree(PACKAGE, library / "autovmap")
         (library / "autovmap" / name).write_text(plant.source, "utf-8")
-        first = [path for path in FIRST if (ROOT / path).exists()]
-        for by, arguments in (("quick", ["-n0", *first]), ("quick", []), ("whole", ["-m="])):
-            test = failed(library, *arguments)
+        listed = library / "tests.txt"
+        listed.write_text("\n".join(tests))
+        runs = (
+            [("quick", "quick", [f"@{listed}"]), ("whole", "ci", [f"@{listed}"])] if tests else []
+        )
+        for by, profile, arguments in [*runs, ("whole", "ci", ["-m=slow and not long"])]:
+            test = failed(library, profile, *arguments)
             if test is not None:
                 return by, test
-    return "nothing", ""
+    return "nothing", f"{len(tests)} quick tests execute it"
 
 
 def main(count: int = 20, seed: int = 0) -> None:
@@ -72,12 +86,10 @@ def main(count: int = 20, seed: int = 0) -> None:
         tally[by] += 1
         place = f"`{name}:{plant.line}`, `{plant.function}`"
         change = f"`{plant.before}` → `{plant.after}`".replace("|", "\\|")
-        print(f"| {place} | {change} | {by} | {f'`{test}`' if test else ''} |", flush=True)
+        print(f"| {place} | {change} | {by} | `{test}` |", flush=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"\nOf {count}, the quick run catches {tally['quick']}, "
-        f"the whole run {tally['quick'] + tally['whole']}."
-    )
+    whole = tally["quick"] + tally["whole"]
+    print(f"\nOf {count}, the quick run catches {tally['quick']}, the whole run {whole}.")
     print(f"{used.ru_utime + used.ru_stime:.0f} CPU seconds; seed {seed}.")
 
 
