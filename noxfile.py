@@ -9,7 +9,6 @@ lock` renews it.
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -46,15 +45,9 @@ def install(session: nox.Session, *arguments: str) -> None:
 
 def installed(session: nox.Session) -> None:
     """Say which versions are tested."""
-    names = {"jax", "jaxlib", "matplotlib", "numpy", "optree", "tqdm"}
-    listed = subprocess.run(
-        ["uv", "pip", "freeze", "--python", str(Path(session.bin) / "python")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = [line for line in listed.stdout.splitlines() if line.partition("==")[0] in names]
-    session.log("with %s", ", ".join(found))
+    names = ("jax", "jaxlib", "numpy", "optree", "tqdm", "matplotlib")
+    code = f"from importlib.metadata import version as v; print(*(n + ' ' + v(n) for n in {names}))"
+    session.log("with %s", session.run("python", "-c", code, silent=True).strip())
 
 
 def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
