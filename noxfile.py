@@ -47,7 +47,7 @@ def installed(session: nox.Session) -> None:
     """Say which versions are tested."""
     names = ("jax", "jaxlib", "numpy", "optree", "tqdm", "matplotlib")
     code = f"from importlib.metadata import version as v; print(*(n + ' ' + v(n) for n in {names}))"
-    session.log("with %s", session.run("python", "-c", code, silent=True).strip())
+    session.log("with %s", session.run("python", "-c", code, silent=True, log=False).strip())
 
 
 def pytest(session: nox.Session, *arguments: str, **env: str) -> None:
