@@ -32,6 +32,11 @@ class Split:
     overlaps: bool = True
 
     @property
+    def overlap(self) -> bool:
+        """Whether the last part has examples of the one before."""
+        return self.overlaps and self.size % self.step != 0
+
+    @property
     def count(self) -> int:
         """How many parts the axis is cut into."""
         return -(-self.size // self.step)

@@ -1,6 +1,6 @@
 """A batch in chunks: one after the other in a scan, inside one compiled program."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import jax
@@ -165,6 +165,8 @@ class Chunked:
         self._groups = groups
         self._caught = caught
         self._valid = valid
+        self.repeats = False
+        """Whether the function has effects, and some examples run in two chunks."""
         refuse_cut(plan, chunks, leaves)
         shapes = self._shapes()
         self._keepers = [
@@ -219,7 +221,7 @@ class Chunked:
         """
         if all(group.position is not None for group in self._groups):
             starts = [0] * len(self._chunks.splits)
-            parts = jax.eval_shape(lambda: self._run(starts, self._chunks.inner))
+            parts = self._shapes_of(lambda _: self._run(starts, self._chunks.inner), ())
             return tuple(
                 [self._grown(x, group) for x in part]
                 for group, part in zip(self._groups, parts, strict=True)
@@ -232,7 +234,14 @@ class Chunked:
                 leaves[i] = value
             return nest(Running(self._body, leaves, self._caught), *mapped)
 
-        return jax.eval_shape(traced, [self._leaves[i] for i in self._plan.mapped])
+        return self._shapes_of(traced, [self._leaves[i] for i in self._plan.mapped])
+
+    def _shapes_of(self, function: Callable[[Any], Any], given: Sequence[Any]) -> Any:
+        program: Any = jax.jit(function)
+        shapes = program.eval_shape(given)
+        if any(split.overlap for split in self._chunks.splits):
+            self.repeats = bool(program.trace(given).jaxpr.effects)  # from the trace before
+        return shapes
 
     def _grown(self, part: Any, group: Group) -> Any:
         """The shape of a whole output, from that of a chunk."""

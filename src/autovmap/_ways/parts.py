@@ -101,6 +101,9 @@ def run_parts(
                 keepers = Written if own is None else own.keeper
                 valid = {} if own is None else own.valid
                 chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
+                if chunked.repeats:  # what a function does beside computing is done once
+                    chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps=False)
+                    chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
                 return chunked.run(parts.remat)
         nest = make_nest(part, groups)
         outputs = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])

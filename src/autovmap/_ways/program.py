@@ -76,6 +76,7 @@ class Kept:
         self._grouping = grouping
         self._traces = threading.local()
         self._seen: BoundedCache[int] = BoundedCache(SEEN)
+        self._effects: BoundedCache[bool] = BoundedCache(SEEN)
         self._lock = threading.Lock()
         self._stats = BucketStats()
 
@@ -242,7 +243,11 @@ class Kept:
         if not sizes or self._promoted((plan, split.key()), bucket.promote):
             return self.partition(split)
         rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
-        result = self._run_with(self.partition, call, rows)
+        args, kwargs = call.arguments(rows)
+        padded = self.partition.split(tuple(args), kwargs)
+        if self._has_effects(padded):  # what it does beside computing is done for real examples
+            return self.partition(split)
+        result = self.partition(padded)
         return cut(result, plan, sizes, self._grouping.of(result))
 
     def _blocked(
@@ -258,6 +263,16 @@ class Kept:
             lambda rows: self._run_with(self._block_partition, call, rows),
             self._grouping.of,
         )
+
+    def _has_effects(self, split: Split) -> bool:
+        """Whether a program does more than compute: it calls back, or prints."""
+        key = split.key()
+        found = self._effects.get(key)
+        if found is None:
+            traced = self.partition.program.trace(split.statics, None, split.arrays, (), ())
+            found = bool(traced.jaxpr.effects)
+            self._effects.put(key, found)
+        return found
 
     @staticmethod
     def _run_with(partition: Partition, call: Call, rows: Sequence[Any]) -> Any:

@@ -108,7 +108,7 @@ def _chunks(chunks: Chunks) -> str:
     if not chunks.splits:
         return "all examples at once"
     cut = " and ".join(f"{split.step} of batch axis {split.axis}" for split in chunks.splits)
-    overlap = any(split.size % split.step for split in chunks.splits)
+    overlap = any(split.overlap for split in chunks.splits)
     return f"{chunks.count} chunks of {chunks.examples} examples ({cut})" + (
         ", the last overlapping" * overlap
     )
