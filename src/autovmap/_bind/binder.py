@@ -76,7 +76,7 @@ class Layout:
 
 
 @dataclass(slots=True)
-class Planned:
+class KeptPlan:
     """A plan, which of the call's leaves its rows are, and its nest of vmaps once it has run."""
 
     plan: PlanData
@@ -125,7 +125,7 @@ class Call:
     style: Style
     leaves: list[Any]
     treedef: Any
-    planned: Planned
+    planned: KeptPlan
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -167,7 +167,7 @@ class Binder:
         self._signature = signature
         self._styles: BoundedCache[Style] = BoundedCache(STYLES)
         self._layouts: BoundedCache[Layout] = BoundedCache(LAYOUTS)
-        self._plans: BoundedCache[Planned] = BoundedCache(PLANS)
+        self._plans: BoundedCache[KeptPlan] = BoundedCache(PLANS)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, run: bool = True) -> Call:
         """Plan a call; with `run=False` shapes will do, and nothing is looked up or kept.
@@ -278,7 +278,7 @@ class Binder:
             ),
         )
 
-    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
+    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> KeptPlan:
         """Plan anew. Every leaf under a rank is looked at, so that a bad one is named here."""
         function = self._spec.function
         places: list[int] = []
@@ -306,7 +306,7 @@ class Binder:
         plan = make_plan(function, rows, self._spec.options, extent, sizes)
         for i, leaf in zip(places, rows, strict=True):
             refuse_short_ref(leaves[i], leaf, plan.batch_shape, function)
-        return Planned(plan, tuple(places))
+        return KeptPlan(plan, tuple(places))
 
 
 def may_promote() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from autovmap._bind.binder import Binder, Layout, Planned
+from autovmap._bind.binder import Binder, KeptPlan, Layout
 from autovmap._bind.leaves import planned_leaf, refuse_structs
 from autovmap._bind.trees import one_level
 from autovmap._named.counts import Given
@@ -58,7 +58,7 @@ class PatternBinder(Binder):
 
     _spec: NamedSpec
 
-    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> Planned:
+    def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> KeptPlan:
         """Plan anew from the leaves' shapes."""
         spec = self._spec
         places: list[int] = []
@@ -75,7 +75,7 @@ class PatternBinder(Binder):
                 places.append(i)
                 rows.append(Given(leaf, spec.pattern.inputs[rank.index]))
         plan = make_pattern_plan(spec.function, spec.pattern, spec.sizes, rows, spec.options)
-        return Planned(plan, tuple(places))
+        return KeptPlan(plan, tuple(places))
 
 
 def _factory(spec: NamedSpec, index: int, path: str) -> SpecError:

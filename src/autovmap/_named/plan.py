@@ -19,7 +19,7 @@ from autovmap._spec.options import Options, Randomness
 from autovmap._spec.ranks import CoreDim
 from autovmap.errors import BatchShapeError
 
-Key: TypeAlias = Hashable
+AxisKey: TypeAlias = Hashable
 """A batch axis: its name, or where a number stands."""
 
 
@@ -73,9 +73,9 @@ def _refuse_raw_key(leaf: Leaf, lacks: Lacks, randomness: Randomness | None, fun
         raise raw_key_error(leaf, randomness, function, key)
 
 
-def _batch_axes(solved: Solved) -> dict[Key, Dim]:
+def _batch_axes(solved: Solved) -> dict[AxisKey, Dim]:
     """The batch axes with their sizes, outermost first: in the order of the results."""
-    found: dict[Key, Dim] = {}
+    found: dict[AxisKey, Dim] = {}
     for i, nodes in enumerate(solved.outputs):
         for j, axis in enumerate(axes_of(nodes)):
             if axis.core:
@@ -92,7 +92,7 @@ def _batch_axes(solved: Solved) -> dict[Key, Dim]:
 
 
 def _placed(
-    leaf: Leaf, nodes: Nodes, sizes: Mapping[str, Dim], axis_of: Mapping[Key, int]
+    leaf: Leaf, nodes: Nodes, sizes: Mapping[str, Dim], axis_of: Mapping[AxisKey, int]
 ) -> tuple[Leaf, Steps]:
     """Where each axis lies in an array, and the steps that make it so.
 
@@ -159,7 +159,7 @@ def _one_key(pattern: Pattern, given: Given, function: str) -> BatchShapeError:
     )
 
 
-def _group(nodes: Nodes, i: int, axis_of: Mapping[Key, int]) -> Group:
+def _group(nodes: Nodes, i: int, axis_of: Mapping[AxisKey, int]) -> Group:
     """A result's dims, flat, and how they are composed."""
     items: list[Item] = []
     composed: list[tuple[int, ...]] = []

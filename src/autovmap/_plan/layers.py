@@ -49,7 +49,7 @@ def layers(
         size = batch[axis] if -axis <= len(batch) else 1
         name = names[axis] if -axis <= len(names) else None
         spmd_name = spmd_names[axis] if -axis <= len(spmd_names) else None
-        if size == 1 and name is None and not any(is_mapped(leaf, axis) for leaf in leaves):
+        if size == 1 and name is None and not any(is_mapped_along(leaf, axis) for leaf in leaves):
             continue
         in_axes = tuple(in_axis(leaf, axis) for leaf in leaves)
         found.append(Layer(size, axis, in_axes, name, spmd_name))
@@ -66,15 +66,15 @@ def in_axis(leaf: Leaf, axis: int) -> int | None:
     >>> in_axis(Leaf("x", (5, 3, 7), "f", 1, placed=((-1, 5), (None, 3), (-2, 7))), -2)
     2
     """
-    if not is_mapped(leaf, axis):
+    if not is_mapped_along(leaf, axis):
         return None
     if leaf.placed is None:  # all that lies to the left in the block is of outer layers
         return leaf.position
     before = leaf.axes[: leaf.array_dim(axis)]
-    return sum(x is None or (x > axis and is_mapped(leaf, x)) for x in before)
+    return sum(x is None or (x > axis and is_mapped_along(leaf, x)) for x in before)
 
 
-def is_mapped(leaf: Leaf, axis: int) -> bool:
+def is_mapped_along(leaf: Leaf, axis: int) -> bool:
     """Whether a leaf is mapped along a batch axis: it has a dim there, and that is not 1."""
     dim = leaf.size(axis)
     return dim is not None and bool(dim != 1 or leaf.fixed)

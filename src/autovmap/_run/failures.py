@@ -10,7 +10,7 @@ import jax
 
 from autovmap._bind.kinds import is_traced, traced_outside
 from autovmap._plan.broadcast import axis_text
-from autovmap._plan.layers import is_mapped
+from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.leaf import Leaf, account, root
 from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import FoldIn, Squeeze
@@ -115,7 +115,7 @@ Rows: TypeAlias = Sequence[tuple[Leaf, Entries]]
 
 def _sharding_conflict(plan: PlanData, rows: Rows) -> AutoVmapError | None:
     for layer in plan.layers:
-        mapped = [row for row in rows if is_mapped(row[0], layer.axis)]
+        mapped = [row for row in rows if is_mapped_along(row[0], layer.axis)]
         for leaf, spec in mapped[1:]:
             first = mapped[0][1][mapped[0][0].array_dim(layer.axis)]
             entry = spec[leaf.array_dim(layer.axis)]
@@ -140,7 +140,7 @@ def _sharded_unmapped(plan: PlanData, rows: Rows, others: Others) -> AutoVmapErr
         spec[leaf.array_dim(layer.axis)]
         for layer in plan.layers
         for leaf, spec in rows
-        if is_mapped(leaf, layer.axis)
+        if is_mapped_along(leaf, layer.axis)
     } - {None}
     unranked = [
         (Leaf(path, x.shape, str(x.dtype), x.ndim), _spec(x, x.ndim)) for path, x in others()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autovmap._plan.layers import is_mapped
+from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.plan import PlanData
 from autovmap._ways.chunk import refuse_symbolic
@@ -70,5 +70,5 @@ def index_of(leaf: Leaf, rows: Sequence[np.ndarray]) -> Index:
     index: list[slice | int | np.ndarray] = [slice(None)] * len(leaf.shape)
     for axis in range(-len(rows), 0):
         if leaf.size(axis) is not None:
-            index[leaf.array_dim(axis)] = rows[axis] if is_mapped(leaf, axis) else 0
+            index[leaf.array_dim(axis)] = rows[axis] if is_mapped_along(leaf, axis) else 0
     return tuple(index)

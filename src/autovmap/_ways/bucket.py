@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from autovmap._plan.layers import is_mapped
+from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.plan import PlanData
 from autovmap._ways.chunk import refuse_symbolic
 from autovmap._ways.options import Bucket, is_whole
@@ -57,4 +57,6 @@ def padded(size: int, bucket: Bucket, function: str) -> int:
 def padded_dims(plan: PlanData, row: int, sizes: Mapping[int, tuple[int, int]]) -> dict[int, int]:
     """The dims of a leaf's array that are padded, each with its new size."""
     leaf = plan.leaves[row]
-    return {leaf.array_dim(axis): new for axis, (_, new) in sizes.items() if is_mapped(leaf, axis)}
+    return {
+        leaf.array_dim(axis): new for axis, (_, new) in sizes.items() if is_mapped_along(leaf, axis)
+    }

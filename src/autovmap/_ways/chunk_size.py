@@ -14,7 +14,7 @@ import jax
 from autovmap._bind.binder import Call
 from autovmap._bind.kinds import Kind, is_traced, kind_of
 from autovmap._cache import BoundedCache
-from autovmap._plan.layers import is_mapped
+from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.plan import PlanData
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks, refuse_symbolic
@@ -222,7 +222,7 @@ def _part(call: Call, examples: int) -> tuple[tuple[Any, ...], dict[str, Any], i
     rows = [call.leaves[place] for place in call.planned.places]
     for split in chunks.splits:
         for i, leaf in enumerate(plan.leaves):
-            if is_mapped(leaf, split.axis):
+            if is_mapped_along(leaf, split.axis):
                 index = [slice(None)] * rows[i].ndim
                 index[leaf.array_dim(split.axis)] = slice(split.step)
                 rows[i] = rows[i][tuple(index)]

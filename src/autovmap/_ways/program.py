@@ -12,7 +12,7 @@ import numpy as np
 from autovmap._bind.binder import Call
 from autovmap._bind.kinds import is_traced
 from autovmap._cache import BoundedCache
-from autovmap._plan.layers import is_mapped
+from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
@@ -306,7 +306,7 @@ def sharded_axes(call: Call) -> tuple[int, ...]:
         if is_traced(array):  # it lies on no device, but on an Explicit mesh its type tells
             spec = entries(array)
         for axis in range(-len(plan.batch_shape), 0):
-            if is_mapped(leaf, axis):
+            if is_mapped_along(leaf, axis):
                 dim = leaf.array_dim(axis)
                 if dim < len(spec) and spec[dim] is not None:
                     found.add(axis)
