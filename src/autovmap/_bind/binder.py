@@ -336,7 +336,13 @@ def _style(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"{spec.function}() {_unexpected(signature, kwargs) or error}") from None
+        why = _unexpected(signature, kwargs) or str(error)
+        if spec.numpy_calls and spec.signature is not None and "positional" not in why:
+            expected = len(spec.signature.inputs or ())
+            why = (
+                f"wrong number of positional arguments: expected {expected}, got {len(args)}: {why}"
+            )
+        raise TypeError(f"{spec.function}() {why}") from None
     _check_operands(spec, len(args))
     default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
     order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}

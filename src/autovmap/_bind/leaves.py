@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import time
 import types
-from collections.abc import Mapping, MutableSequence, Sequence, Set
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence, Set
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
@@ -135,6 +135,11 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
         refuse_array(leaf, rank, path, function)
         return None
     if kind is Kind.OTHER:
+        if isinstance(leaf, Iterator):
+            raise SpecError(
+                f"{where} is a {type(leaf).__name__}, an iterator, which JAX can't map; pass an "
+                f"array of its values, as in jnp.array(list({path}))"
+            )
         parts = is_no_node(leaf) and not _is_like_array(leaf) if whole else _holds_arrays(leaf)
         if parts or _is_container(leaf):
             raise SpecError(not_a_node(leaf, where, whole))
@@ -217,8 +222,8 @@ def _one_batch(leaf: Leaf, rank: OneBatch, function: str) -> Leaf:
     ndim = len(leaf.shape)
     if rank.axis is None or not -ndim <= rank.axis < ndim:
         raise RankError(
-            f"{function}(): in_axes maps axis {rank.axis} of {leaf.path}, which is "
-            f"{describe(leaf)} and has {ndim} dims"
+            f"{function}(): in_axes asks vmap to map its argument along axis {rank.axis}, but "
+            f"{leaf.path} is {describe(leaf)} and has {dims_text(ndim)}"
         )
     return replace(leaf, rank=ndim - 1, position=rank.axis % ndim, key=leaf.key and ndim == 1)
 

@@ -386,7 +386,8 @@ class Engine:
 
     def as_method(self) -> Self:
         """The same, of a function that turns out to be a method."""
-        return self._like(self.function, self.declared, self.ways, skip_first=True)
+        declared = self.declared.of_method(next(iter(self.signature.parameters)))
+        return self._like(self.function, declared, self.ways, skip_first=True)
 
     def _like(
         self, function: Callable[..., Any], declared: Declaration, ways: Ways, skip_first: bool

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import Transform
+from autovmap._function.misuse import explained_call
 from autovmap._spec.extent import checked_sizes
 from autovmap._spec.options import refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
@@ -55,6 +56,7 @@ class Methods(Generic[Compiled, Lifted]):
 
     # --- What a call means ---
 
+    @explained_call("f.batch(100)(...)")
     def batch(self, *shape: int) -> Self:
         """Prepend batch axes to those that the arguments bring: so many calls of each example.
 
@@ -76,6 +78,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _batch(engine, shape))
 
+    @explained_call("f.outer('x', 'y')(...)")
     def outer(self, *groups: str | tuple[str, ...]) -> Self:
         """Combine every example of one group of arguments with every one of the others.
 
@@ -100,6 +103,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _outer(engine, groups))
 
+    @explained_call("f.reduce('mean')(...)")
     def reduce(self, folds: Any, *, axes: Any = None) -> Self:
         """Fold the results over the batch, which is never held: one result for all examples.
 
@@ -150,6 +154,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _replace(engine, options))
 
+    @explained_call("f.lift(jax.grad)(...)")
     def lift(self, transform: Callable[..., Any], /, **options: Any) -> Lifted:
         """The transformed plain function under the same ranks: per-example gradients, and so on.
 
@@ -176,6 +181,7 @@ class Methods(Generic[Compiled, Lifted]):
 
     # --- How a call is run ---
 
+    @explained_call("f.loop()(...)")
     def loop(self) -> Self:
         """The same by a Python loop that calls the plain function on real examples.
 
@@ -198,6 +204,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: engine.with_ways(looped=True))
 
+    @explained_call("f.jit()(...)")
     def jit(
         self,
         *,
@@ -234,6 +241,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._compiled(JitRequest(static_argnames, donate_argnames, partition))
 
+    @explained_call("f.chunk(1024)(...)")
     def chunk(
         self,
         size: int | Literal["auto"] | None = None,
@@ -272,6 +280,7 @@ class Methods(Generic[Compiled, Lifted]):
         asked = (size, memory, remat, progress)
         return self._again(lambda engine: engine.with_ways(chunk=read_chunk(*asked, engine.name)))
 
+    @explained_call("f.shard('data')(...)")
     def shard(self, spec: Any, mesh: Any = None) -> Self:
         """The same with batch axes over the axes of a mesh of devices.
 
@@ -298,6 +307,7 @@ class Methods(Generic[Compiled, Lifted]):
             lambda engine: engine.with_ways(shard=read_shard(spec, mesh, engine.name))
         )
 
+    @explained_call("f.bucket()(...)")
     def bucket(
         self,
         sizes: Sequence[int] | Callable[[int], int] | None = None,

@@ -32,8 +32,8 @@ def promotion(leaves: Sequence[Leaf], function: str) -> str | None:
         if leaf.batch_ndim != one.batch_ndim:
             return (
                 f"{function}(): {one.path} has {one.batch_ndim} batch dims and "
-                f"{leaf.path} has {leaf.batch_ndim}, and jax_numpy_rank_promotion does not allow "
-                f"that\n  {account(one)}\n  {account(leaf)}\n"
+                f"{leaf.path} has {leaf.batch_ndim}: they require rank promotion, which "
+                f"jax_numpy_rank_promotion does not allow\n  {account(one)}\n  {account(leaf)}\n"
                 f"Insert batch dims of size 1 by hand, or allow rank promotion"
             )
     return None

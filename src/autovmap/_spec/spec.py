@@ -112,6 +112,17 @@ class Declaration:
     answers: tuple[tuple[Rule, Tree], ...] = ()
     """What the object of a method answered, where it is asked for ranks."""
 
+    def of_method(self, first: str) -> "Declaration":
+        """The same, of a function whose first parameter turns out to be an object's.
+
+        Only `vectorize` ranks every parameter by itself, and counts the object among them.
+        """
+        if not self.numpy_calls:
+            return self
+        ranks = {name: rank for name, rank in (self.ranks or {}).items() if name != first}
+        left = (one - 1 if isinstance(one, int) else one for one in self.excluded if one != 0)
+        return replace(self, ranks=ranks or None, excluded=frozenset(left))
+
 
 def read_spec(
     declared: Declaration,

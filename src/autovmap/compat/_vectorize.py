@@ -42,7 +42,8 @@ def vectorized(
         )
     if not all(isinstance(cast("object", one), (int, str)) for one in excluded):
         raise SpecError(
-            f"vectorize can only exclude integer or string arguments, but excluded={excluded!r}"
+            f"jax.numpy.vectorize can only exclude integer or string arguments, but "
+            f"excluded={excluded!r}"
         )
     if any(isinstance(one, int) and one < 0 for one in excluded):
         raise SpecError(f"excluded={excluded!r} contains negative numbers")

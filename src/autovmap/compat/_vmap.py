@@ -9,11 +9,13 @@ from autovmap._bind.kinds import shown
 from autovmap._bind.trees import one_level
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
+from autovmap._function.identity import shown_name
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree
 from autovmap._spec.reading import read_axes
 from autovmap._spec.spec import Declaration
 from autovmap._ways.options import Chunk, Ways
+from autovmap.compat._words import check_entries, in_words_of
 from autovmap.errors import SpecError
 
 SIGNATURE = inspect.Signature(
@@ -53,19 +55,25 @@ def one_axis(
     raw = tuple(in_axes) if isinstance(in_axes, list) else in_axes
     if not (raw is None or isinstance(raw, (int, tuple))):
         raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
+    name = shown_name(function)
     ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}
     extent = Extent(size=size, required=True)
     declared = Declaration(named=options, ranks=ranks, extent=extent)
-    mapped = AutoVmapped[..., Any](
-        Engine(_Spread(function), declared, Ways(chunk=chunk), SIGNATURE, function)
-    )
+    with in_words_of(option):
+        mapped = AutoVmapped[..., Any](
+            Engine(_Spread(function), declared, Ways(chunk=chunk), SIGNATURE, function)
+        )
 
     @functools.wraps(function)
     def vmapped(*args: Any, **kwargs: Any) -> Any:
-        return mapped(args, kwargs)
+        with in_words_of(option):
+            check_entries(raw, args, option, name)
+            return mapped(args, kwargs)
 
     def plan(*args: Any, **kwargs: Any) -> Any:
-        return mapped.plan(args, kwargs)
+        with in_words_of(option):
+            check_entries(raw, args, option, name)
+            return mapped.plan(args, kwargs)
 
     cast("Any", vmapped).plan = plan
     return vmapped

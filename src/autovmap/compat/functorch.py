@@ -55,6 +55,8 @@ def vmap(
             under "error".
         RankError: an argument has no such dim.
     """
+    if isinstance(out_dims, tuple) and len(out_dims) == 1 and isinstance(out_dims[0], int):
+        (out_dims,) = out_dims  # as in the original, for a lone result and for a tuple of one
     return one_axis(  # pyright: ignore[reportReturnType]
         func,
         in_dims,

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from autovmap import auto_vmap, like
+from autovmap.compat.functorch import vmap as functorch_vmap
+from autovmap.compat.jax import vectorize
+from autovmap.compat.jax import vmap as jax_vmap
 from faults.cases.case import Case, Thunk, once
 from faults.cases.ways import called, entries
 
@@ -120,6 +123,12 @@ def plain(x: Any, c: Any) -> Any:
 def relu(x: Any) -> Any:
     """An activation function."""
     return jnp.maximum(x, 0)
+
+
+def promoted() -> Any:
+    """A call that JAX is told to refuse."""
+    with jax.numpy_rank_promotion("raise"):
+        return vectorize(scaled)(BATCH, jnp.ones(3))
 
 
 def mixed() -> Any:
@@ -310,7 +319,84 @@ CLASHES = [
     ),
 ]
 
+METHODS = [
+    each(
+        56,
+        "a method called as something else",
+        {
+            text: lambda make=make: make(auto_vmap(s=0, v=1)(scaled))
+            for text, make in {
+                "f.jit(x)": lambda f: f.jit(BATCH),
+                "f.jit(static_argnums=0)": lambda f: f.jit(static_argnums=0),
+                "f.jit(donate_argnums=0)": lambda f: f.jit(donate_argnums=0),
+                "f.jit(static_argname='s')": lambda f: f.jit(static_argname="s"),
+                "f.jit().jit(x)": lambda f: f.jit().jit(BATCH),
+                "f.chunk(batch_size=3)": lambda f: f.chunk(batch_size=3),
+                "f.chunk(2.0, x)": lambda f: f.chunk(2.0, BATCH),
+                "f.shard()": lambda f: f.shard(),
+                "f.loop(x)": lambda f: f.loop(BATCH),
+                "f.bucket(size=64)": lambda f: f.bucket(size=64),
+                "f.batch(size=3)": lambda f: f.batch(size=3),
+                "f.lift()": lambda f: f.lift(),
+                "Env().act.jit(x)": lambda f: Env().act.jit(BATCH),
+                "Env().act.chunk(batch_size=3)": lambda f: Env().act.chunk(batch_size=3),
+            }.items()
+        },
+    ),
+]
+
+
+class Moved:
+    """A class whose methods call their object otherwise."""
+
+    @vectorize
+    def by(this, x: Any) -> Any:
+        """A scalar moved."""
+        return x + 1
+
+
+FOREIGN = [
+    each(
+        61,
+        "in the words of jax.vmap",
+        {
+            "an axis that is not there": lambda: jax_vmap(first, in_axes=5)(BATCH),
+            "a short in_axes": lambda: jax_vmap(first, in_axes=(0,))(BATCH, BATCH),
+            "sizes": lambda: jax_vmap(first)(BATCH, jnp.ones((5, 3))),
+            "a keyword's size": lambda: jax_vmap(first)(BATCH, y=jnp.ones((5, 3))),
+            "a keyword's number": lambda: jax_vmap(first)(BATCH, y=2.0),
+            "a zip": lambda: jax_vmap(first)(zip([1], [2], strict=True)),
+            "a generator": lambda: jax_vmap(first)(i for i in range(3)),
+        },
+    ),
+    each(
+        61,
+        "in the words of torch.func.vmap",
+        {
+            "out_dims=(0,)": lambda: functorch_vmap(first, out_dims=(0,))(BATCH),
+            "out_dims=5": lambda: functorch_vmap(first, out_dims=5)(BATCH),
+            "out_dims='a'": lambda: functorch_vmap(first, out_dims="a")(BATCH),
+            "a short in_dims": lambda: functorch_vmap(first, in_dims=(0,))(BATCH, BATCH),
+            "an axis that is not there": lambda: functorch_vmap(first, in_dims=5)(BATCH),
+            "sizes": lambda: functorch_vmap(first)(BATCH, jnp.ones((5, 3))),
+        },
+    ),
+    each(
+        61,
+        "in the words of jnp.vectorize",
+        {
+            "excluded={1.5}": lambda: vectorize(first, excluded={1.5}),
+            "too few arguments": lambda: vectorize(inner, signature="(n),(n)->()")(BATCH),
+            "rank promotion": promoted,
+            "a zip": lambda: vectorize(first)(zip([1], [2], strict=True)),
+            "a method of `this`": lambda: Moved().by(BATCH),
+        },
+    ),
+]
+
 CASES = [
+    *METHODS,
+    *FOREIGN,
     *OBJECTS,
     *LISTS,
     *FORGOTTEN,

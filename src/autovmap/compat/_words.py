@@ -1,0 +1,58 @@
+"""What is refused under a foreign interface, in that interface's words."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from autovmap.errors import AutoVmapError, SpecError
+
+FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
+STRICT = r"strict=True lets nothing stretch \(vmap never does\),\sbut"
+
+
+@contextmanager
+def in_words_of(option: str) -> Generator[None]:
+    """Whatever autovmap raises inside, in the words of the interface whose `in_axes` is `option`.
+
+    The class of an error and what it carries stay.
+    """
+    try:
+        yield
+    except AutoVmapError as error:
+        error.args = (_said(str(error), option),)
+        raise
+
+
+def _said(text: str, option: str) -> str:
+    text = re.sub(STRICT, "vmap got inconsistent sizes for array axes to be mapped:", text)
+    text = text.replace("\nGive them equal batch shapes, or one of them none", _remedy(option))
+    if "kwargs[" in text and option == "in_axes":
+        text += (
+            "\nKeyword arguments are mapped over axis 0. To share one, pass it by position, with "
+            "None in in_axes."
+        )
+    if option == "in_dims":
+        for ours, theirs in FUNCTORCH:
+            text = text.replace(ours, theirs)
+    return text
+
+
+def _remedy(option: str) -> str:
+    return f"\nGive them axes of one size, or share one of them: None in {option}"
+
+
+def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) -> None:
+    """Refuse a tuple of `in_axes` that has not an entry for each positional argument."""
+    if isinstance(axes, tuple) and len(axes) != len(args):
+        count = f"{len(axes)} entr{'y' if len(axes) == 1 else 'ies'}"
+        given = (
+            "is 1 positional argument"
+            if len(args) == 1
+            else f"are {len(args)} positional arguments"
+        )
+        raise SpecError(
+            f"{function}(): {option} is {axes!r}, a tuple of {count}, but there {given}; give a "
+            f"tuple of entries corresponding to the positional arguments, None for one that is "
+            f"shared"
+        )
