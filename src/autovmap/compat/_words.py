@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from autovmap.errors import AutoVmapError, SpecError
+from autovmap.errors import AutoVmapError, SpecError, wrapped
 
 FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
 STRICT = r"strict=True lets nothing stretch \(vmap never does\),\sbut"
@@ -20,7 +20,7 @@ def in_words_of(option: str) -> Generator[None]:
     try:
         yield
     except AutoVmapError as error:
-        error.args = (_said(str(error), option),)
+        error.args = (wrapped(_said(str(error), option)),)
         raise
 
 
@@ -52,7 +52,7 @@ def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) 
             else f"are {len(args)} positional arguments"
         )
         raise SpecError(
-            f"{function}(): {option} is {axes!r}, a tuple of {count}, but there {given}; give a "
+            f"{function}(): {option} is {axes!r}, a tuple of {count}, for {given}; give a "
             f"tuple of entries corresponding to the positional arguments, None for one that is "
             f"shared"
         )
