@@ -176,8 +176,8 @@ def test_spmd_axis_name(name: Any) -> None:
 WRONG: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "no argument": (lambda v: v(lambda: 1.0), (), "no argument is mapped"),
     "none mapped": (lambda v: v(jnp.sin, None), (X,), "no argument is mapped"),
-    "too few axes": (lambda v: v(jnp.dot, (0,)), (X, X), "tuple of 2 children.*with 1"),
-    "too many axes": (lambda v: v(jnp.sin, (0, 0)), (X,), "tuple of 1 child,.*with 2"),
+    "too few axes": (lambda v: v(jnp.dot, (0,)), (X, X), "tuple of 1 entry, for 2 pos"),
+    "too many axes": (lambda v: v(jnp.sin, (0, 0)), (X,), "tuple of 2 entries, for 1 pos"),
     "axis out of bounds": (lambda v: v(jnp.sin, 2), (X,), r"axis 2 of args\[0\].*float32\[3,4\]"),
     "negative axis": (lambda v: v(jnp.sin, -3), (X,), r"axis -3 of args\[0\].*float32\[3,4\]"),
     "out of the result": (lambda v: v(jnp.sin, 0, 2), (X,), "result at 2.*from -2 to 1"),
@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "1 against 3": (lambda v: v(jnp.dot), (X, X[:1]), r"(?s)args\[0\].*args\[1\].*\(3,\).*\(1,\)"),
     "a number": (lambda v: v(jnp.add), (X, 1.0), r"axis 0 of args\[1\].*0 dims"),
     "output depends": (lambda v: v(jnp.sin, 0, None), (X,), "result None.*depends on batch axis"),
-    "prefix of the result": (lambda v: v(jnp.sin, 0, (0, 0)), (X,), "out_axes.*result"),
+    "prefix of the result": (lambda v: v(jnp.sin, 0, (0, 0)), (X,), "out_(axes|dims).*result"),
     "a string": (lambda v: v(jnp.sin, "a"), (X,), "is 'a'"),
     "a float": (lambda v: v(jnp.sin, 0.5), (X,), "is 0.5"),
     "a bool": (lambda v: v(jnp.sin, True), (X,), "True of type bool"),
@@ -198,7 +198,7 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], str]] = {
 @pytest.mark.parametrize("which", ["jax", "functorch"])
 def test_what_jax_vmap_refuses_is_refused(name: str, which: str) -> None:
     make, args, pattern = WRONG[name]
-    with pytest.raises(AutoVmapError, match=pattern):
+    with pytest.raises(AutoVmapError, match=f"(?s){pattern.removeprefix('(?s)')}"):
         make(vmap if which == "jax" else fvmap)(*args)
     with pytest.raises((ValueError, TypeError), match=r"."):
         make(jax.vmap)(*args)

@@ -41,7 +41,11 @@ RANKS: list[tuple[str, Make, tuple[str, ...]]] = [
     ("02 str in a tree", lambda: auto_vmap(x=("keys",))(plain), ("x[0]", "'keys'", "str")),
     ("02 np.bool", lambda: auto_vmap(x=np.True_)(plain), ("base rank x", "bool", NOT_A_RANK)),
     ("02 array", lambda: auto_vmap(x=np.ones(2))(plain), ("base rank x", "ndarray", NOT_A_RANK)),
-    ("02 function", lambda: auto_vmap(x=plain)(plain), ("base rank x", "function", NOT_A_RANK)),
+    (
+        "02 function",
+        lambda: auto_vmap(x=plain)(plain),
+        ("base rank x", "got a function", "for methods"),
+    ),
     ("03 unknown", lambda: auto_vmap(z=1)(plain), ("plain()", "'z'", "parameters are: x, y")),
     ("03 none at all", lambda: auto_vmap(z=1)(lambda: 0), ("<lambda>()", "'z'", "none")),
     ("03 in ranks", lambda: auto_vmap(ranks={"z": 1})(plain), ("plain()", "'z'", "x, y")),

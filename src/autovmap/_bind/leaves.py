@@ -222,8 +222,8 @@ def _one_batch(leaf: Leaf, rank: OneBatch, function: str) -> Leaf:
     ndim = len(leaf.shape)
     if rank.axis is None or not -ndim <= rank.axis < ndim:
         raise RankError(
-            f"{function}(): in_axes asks vmap to map its argument along axis {rank.axis}, but "
-            f"{leaf.path} is {describe(leaf)} and has {dims_text(ndim)}"
+            f"{function}(): in_axes asks vmap to map its argument along axis {rank.axis} of "
+            f"{leaf.path}, which is {describe(leaf)} and has {dims_text(ndim)}"
         )
     return replace(leaf, rank=ndim - 1, position=rank.axis % ndim, key=leaf.key and ndim == 1)
 
