@@ -46,11 +46,7 @@ def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) 
     """Refuse a tuple of `in_axes` that has not an entry for each positional argument."""
     if isinstance(axes, tuple) and len(axes) != len(args):
         count = f"{len(axes)} entr{'y' if len(axes) == 1 else 'ies'}"
-        given = (
-            "is 1 positional argument"
-            if len(args) == 1
-            else f"are {len(args)} positional arguments"
-        )
+        given = f"{len(args)} positional argument{'s' * (len(args) != 1)}"
         raise SpecError(
             f"{function}(): {option} is {axes!r}, a tuple of {count}, for {given}; give a "
             f"tuple of entries corresponding to the positional arguments, None for one that is "
