@@ -7,6 +7,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 import jax
 
 from autovmap._bind.kinds import shown
+from autovmap._frames import interface
 from autovmap._function.bound import BoundAutoVmapped
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.decorator import (
@@ -52,6 +53,7 @@ def auto_vmap(
     stretch_outputs: bool = ...,
     **by_name: Any,
 ) -> Decorator: ...
+@interface
 def auto_vmap(
     *by_position: Any,
     ranks: Mapping[str, Any] | None = None,
@@ -185,6 +187,7 @@ def _refuse_function_among_ranks(
     )
 
 
+@interface
 def infer_ranks(function: Callable[..., Any]) -> dict[str, Any]:
     """The base ranks that a function's annotations say, as `f.ranks` gives them.
 

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 
 import jax
 
+from autovmap._frames import leave_out_frames
 from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
 from autovmap._function.face import Face
 from autovmap._function.methods import Change, JitRequest
@@ -44,7 +45,11 @@ class BoundAutoVmapped(Face[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, Any]
 
     def __call__(self, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
         """Call the function with the bound object before the other arguments."""
-        return self._function(*self._first, *args, **kwargs)
+        try:
+            return self._function(*self._first, *args, **kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
     def _again(self, change: Change) -> Self:
         return type(self)(self._function._again(change), self.__self__)

@@ -15,6 +15,7 @@ from typing import (
 )
 
 from autovmap._cache import BoundedCache
+from autovmap._frames import leave_out_frames
 from autovmap._function.bound import BoundAutoVmapped, bind, shown
 from autovmap._function.chain import chain_text
 from autovmap._function.compiled import Jitted, make_jitted
@@ -89,17 +90,21 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function on every example of a batch at once."""
-        engine = self._engine
-        if engine.rules is not None:
-            engine = engine.for_call(args, kwargs)
-        found = engine.shortcut.find(args, kwargs)
-        if found is not None:
-            nest, direct, mapped, plan = found
-            try:
-                return direct.result.join(nest(direct, *mapped), plan)
-            except Exception as error:
-                engine.explain_call(error, args, kwargs)
-        return engine.call(args, kwargs)
+        try:
+            engine = self._engine
+            if engine.rules is not None:
+                engine = engine.for_call(args, kwargs)
+            found = engine.shortcut.find(args, kwargs)
+            if found is not None:
+                nest, direct, mapped, plan = found
+                try:
+                    return direct.result.join(nest(direct, *mapped), plan)
+                except Exception as error:
+                    engine.explain_call(error, args, kwargs)
+            return engine.call(args, kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
     def _again(self, change: Change) -> Self:
         variant = change(self._engine)

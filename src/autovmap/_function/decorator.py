@@ -7,6 +7,7 @@ is said is kept until there is a function: names of parameters are checked then.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
 
+from autovmap._frames import interface
 from autovmap._function.bound import BoundAutoVmapped
 from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
 from autovmap._function.decorated import AutoVmapped
@@ -130,6 +131,7 @@ class Decorator(Chain["JitDecorator", "LiftedDecorator"]):
     def __call__(self, function: "classmethod[Any, P, R]", /) -> AutoVmappedClassMethod[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> AutoVmapped[P, R]: ...
+    @interface
     def __call__(self, function: Any, /) -> Any:
         """Decorate a function."""
         return self._decorate(function)
@@ -146,6 +148,7 @@ class JitDecorator(Chain["JitDecorator", "LiftedJitDecorator"]):
     def __call__(self, function: "classmethod[Any, P, R]", /) -> JittedClassMethod[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Jitted[P, R]: ...
+    @interface
     def __call__(self, function: Any, /) -> Any:
         """Decorate a function."""
         return self._decorate(function)

@@ -7,6 +7,7 @@ decorated function, a method with its object, and the compiled form of each.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from autovmap._frames import interface, outside_frames
 from autovmap._function.engine import Engine
 from autovmap._function.methods import Compiled, Lifted, Methods
 from autovmap.errors import SpecError
@@ -34,6 +35,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
     # --- What it was told ---
 
     @property
+    @interface
     def ranks(self) -> dict[str, Any]:
         """The base ranks by parameter, as they may be given to `auto_vmap` again.
 
@@ -47,6 +49,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         return self._engine.for_object(self._first).ranks()
 
     @property
+    @interface
     def signature(self) -> str | None:
         """The declaration as a gufunc signature, or None where it can't be said as one.
 
@@ -62,6 +65,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
 
     # --- Planning ---
 
+    @interface
     def plan(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
         """What a call with these arguments would do; nothing is run, traced or allocated.
 
@@ -82,6 +86,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         """
         return self._engine.plan((*self._first, *args), kwargs, self._steps)
 
+    @interface
     def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
         """The plan with the result's shapes, for which the function is traced, but not run.
 
@@ -103,6 +108,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
 
     # --- Of one way of running ---
 
+    @interface
     def tune(self, /, *args: P.args, **kwargs: P.kwargs) -> int:
         """Decide now how many examples `chunk(memory=...)` runs at once for such arguments.
 
@@ -135,6 +141,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         engine = engine.for_call(given, kwargs)
         return engine.programs.decide(engine.bind(given, kwargs), given, kwargs).examples or 1
 
+    @interface
     def iter(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[tuple[Any, R]]:
         """The result chunk by chunk, for results that are too big for the device.
 
@@ -163,8 +170,9 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
                 f"{engine.name}.iter(): only .chunk(...) alone gives its result in parts"
             )
         engine = engine.for_call(given, kwargs)
-        return engine.programs.iterate(engine.bind(given, kwargs), given, kwargs)
+        return outside_frames(engine.programs.iterate(engine.bind(given, kwargs), given, kwargs))
 
+    @interface
     def stats(self) -> "BucketStats":
         """What the calls of an `f.bucket()` have come to.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
+from autovmap._frames import interface
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import Transform
 from autovmap._function.misuse import explained_call
@@ -56,6 +57,7 @@ class Methods(Generic[Compiled, Lifted]):
 
     # --- What a call means ---
 
+    @interface
     @explained_call("f.batch(100)(...)")
     def batch(self, *shape: int) -> Self:
         """Prepend batch axes to those that the arguments bring: so many calls of each example.
@@ -78,6 +80,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _batch(engine, shape))
 
+    @interface
     @explained_call("f.outer('x', 'y')(...)")
     def outer(self, *groups: str | tuple[str, ...]) -> Self:
         """Combine every example of one group of arguments with every one of the others.
@@ -103,6 +106,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _outer(engine, groups))
 
+    @interface
     @explained_call("f.reduce('mean')(...)")
     def reduce(self, folds: Any, *, axes: Any = None) -> Self:
         """Fold the results over the batch, which is never held: one result for all examples.
@@ -137,6 +141,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: engine.with_reduce(folds, axes))
 
+    @interface
     def replace(self, **options: Any) -> Self:
         """The same function and ranks under other options than the author's.
 
@@ -154,6 +159,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: _replace(engine, options))
 
+    @interface
     @explained_call("f.lift(jax.grad)(...)")
     def lift(self, transform: Callable[..., Any], /, **options: Any) -> Lifted:
         """The transformed plain function under the same ranks: per-example gradients, and so on.
@@ -181,6 +187,7 @@ class Methods(Generic[Compiled, Lifted]):
 
     # --- How a call is run ---
 
+    @interface
     @explained_call("f.loop()(...)")
     def loop(self) -> Self:
         """The same by a Python loop that calls the plain function on real examples.
@@ -204,6 +211,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._again(lambda engine: engine.with_ways(looped=True))
 
+    @interface
     @explained_call("f.jit()(...)")
     def jit(
         self,
@@ -241,6 +249,7 @@ class Methods(Generic[Compiled, Lifted]):
         """
         return self._compiled(JitRequest(static_argnames, donate_argnames, partition))
 
+    @interface
     @explained_call("f.chunk(1024)(...)")
     def chunk(
         self,
@@ -280,6 +289,7 @@ class Methods(Generic[Compiled, Lifted]):
         asked = (size, memory, remat, progress)
         return self._again(lambda engine: engine.with_ways(chunk=read_chunk(*asked, engine.name)))
 
+    @interface
     @explained_call("f.shard('data')(...)")
     def shard(self, spec: Any, mesh: Any = None) -> Self:
         """The same with batch axes over the axes of a mesh of devices.
@@ -307,6 +317,7 @@ class Methods(Generic[Compiled, Lifted]):
             lambda engine: engine.with_ways(shard=read_shard(spec, mesh, engine.name))
         )
 
+    @interface
     @explained_call("f.bucket()(...)")
     def bucket(
         self,

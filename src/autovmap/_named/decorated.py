@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
 from autovmap._decorate import decorated
+from autovmap._frames import interface
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.decorator import Decorator
 from autovmap._function.docstring import line_of_pattern
@@ -26,6 +27,7 @@ R = TypeVar("R", covariant=True)
 SAID_BY_PATTERN = ("in_axes", "out_axes", "axis_name")
 
 
+@interface
 def named_vmap(
     pattern: str,
     /,

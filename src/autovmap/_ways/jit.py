@@ -11,6 +11,7 @@ import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
+from autovmap._frames import interface
 from autovmap._run.carried import carried
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
@@ -137,6 +138,7 @@ def _partitioned(entry: Callable[..., Any], spec: Spec, options: JitOptions) -> 
     partition = Partition(run, spec, options.static)
     program = partition.program
 
+    @interface
     def call(*args: Any, **kwargs: Any) -> Any:
         return partition.run(args, kwargs)
 
@@ -162,6 +164,7 @@ def _entry(
     """What is compiled; called once for each trace."""
     seen: dict[str, set[Any]] = {name: set() for name in options.static}
 
+    @interface  # JAX leaves its own frames out on the way to the caller
     def entry(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if name not in seen:

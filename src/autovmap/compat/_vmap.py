@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from autovmap._bind.kinds import shown
 from autovmap._bind.trees import one_level
+from autovmap._frames import interface, leave_out_frames
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
@@ -66,10 +67,15 @@ def one_axis(
 
     @functools.wraps(function)
     def vmapped(*args: Any, **kwargs: Any) -> Any:
-        with in_words_of(option):
-            check_entries(raw, args, option, name)
-            return mapped(args, kwargs)
+        try:
+            with in_words_of(option):
+                check_entries(raw, args, option, name)
+                return mapped(args, kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
+    @interface
     def plan(*args: Any, **kwargs: Any) -> Any:
         with in_words_of(option):
             check_entries(raw, args, option, name)

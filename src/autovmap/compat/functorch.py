@@ -9,12 +9,14 @@ Notes:
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from autovmap._frames import interface
 from autovmap._ways.options import read_chunk
 from autovmap.compat._vmap import KEYS_COUNTED, one_axis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@interface
 def vmap(
     func: F,
     in_dims: Any = 0,

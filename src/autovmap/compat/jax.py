@@ -21,12 +21,14 @@ Notes:
 from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar, overload
 
+from autovmap._frames import interface
 from autovmap.compat._vectorize import vectorized
 from autovmap.compat._vmap import KEYWORDS_MAPPED, one_axis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@interface
 def vmap(
     fun: F,
     in_axes: Any = 0,
@@ -87,6 +89,7 @@ def vectorize(
 def vectorize(
     pyfunc: None = ..., *, excluded: Collection[int | str] | None = ..., signature: str | None = ...
 ) -> Callable[[F], F]: ...
+@interface
 def vectorize(
     pyfunc: Any = None,
     *,
@@ -119,5 +122,5 @@ def vectorize(
         CoreSizeError: a core dim has two sizes, or an output another shape than the signature's.
     """
     if pyfunc is None:
-        return lambda function: vectorized(function, excluded, signature)
+        return interface(lambda function: vectorized(function, excluded, signature))
     return vectorized(pyfunc, excluded, signature)
