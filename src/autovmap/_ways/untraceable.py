@@ -8,6 +8,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import Kind, kind_of, shown
+from autovmap._frames import leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
 from autovmap._ways.statics import refuse_changing, refuse_static
@@ -29,13 +30,21 @@ def explaining(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return program(*args, **kwargs)
-        except (TypeError, ValueError) as error:
-            refuse_untraceable(error, args, kwargs, spec, static, bind)
+            try:
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                refuse_untraceable(error, args, kwargs, spec, static, bind)
+                raise
+        except Exception as error:
+            leave_out_frames(error)
             raise
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
+        try:
+            result = call(*args, **kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
         settle()
         return result
 
