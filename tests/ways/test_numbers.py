@@ -122,6 +122,7 @@ jax.tree_util.register_pytree_node(
 OPTIONS: list[dict[str, Any]] = [{}, {"out_axes": (0, None)}, {"stretch_outputs": False}]
 
 
+@pytest.mark.filterwarnings("ignore:Some donated buffers")  # of a scalar, before JAX 0.7
 @pytest.mark.parametrize("way", sorted(WAYS.keys() - {"loop", "bucket", "bucket and chunk"}))
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("keyword", [False, True])

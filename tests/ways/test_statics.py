@@ -2,10 +2,12 @@
 
 import cmath
 import collections
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -74,6 +76,15 @@ class Frozen:
         return x * self.inside[0]
 
 
+@contextlib.contextmanager
+def refused(text: str) -> Iterator[None]:
+    """An error of ours that says so, however its lines are broken."""
+    with pytest.raises(SpecError, match=r"\w") as caught:
+        yield
+    said = " ".join(str(caught.value).split())
+    assert re.search(text, said), said
+
+
 @auto_vmap(x=0)
 def applied(x: Any, fn: Any = jnp.sin) -> Any:
     """A function of one example, and a static one."""
@@ -137,7 +148,7 @@ def test_a_static_value_that_was_changed_gives_the_new_result(kind: str, way: st
 def test_jit_refuses_what_can_be_changed_and_names_the_way_that_does_not(kind: str) -> None:
     fn, _ = SETTABLE[kind]()
     match = r"applied\.jit\(\): fn is a .*once they change; call \.jit\(partition=True\)"
-    with pytest.raises(SpecError, match=match):
+    with refused(match):
         applied.jit()(X, fn=fn)
 
 
@@ -154,18 +165,18 @@ def test_jit_refuses_what_can_be_changed_and_names_the_way_that_does_not(kind: s
     ],
 )
 def test_a_static_value_that_holds_what_can_change_is_refused(fn: Any, text: str, way: str) -> None:
-    with pytest.raises(SpecError, match=f"{text}.*hold a tuple, a number or a frozen dataclass"):
+    with refused(f"{text}.*hold a tuple, a number or a frozen dataclass"):
         WAYS[way](applied)(X, fn=fn)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_object_of_a_method_is_constant_all_the_way_down(way: str) -> None:
     equal(WAYS[way](Frozen((2,)).method)(X), 2 * X)
-    with pytest.raises(SpecError, match=r"self is a Frozen whose \.inside is a list"):
+    with refused(r"self is a Frozen whose \.inside is a list"):
         WAYS[way](Frozen([2]).method)(X)
     held = Compared(2)
     if way == "jit":
-        with pytest.raises(SpecError, match=r"self is a Compared, which .*attributes be set"):
+        with refused(r"self is a Compared, which .*attributes be set"):
             held.method.jit()(X)
         return
     run = KEYED[way](held.method)
@@ -224,9 +235,9 @@ def test_an_array_that_jax_would_misread_is_refused_without_a_rank_too(way: str)
     f = auto_vmap(x=0)(lambda x, u: x + u.sum())
     run = KEYED[way](f)
     run(X, X)
-    with pytest.raises(SpecError, match=r"u has dtype >f4 and shape \(3,\), which JAX can't"):
+    with refused(r"u has dtype >f4 and shape \(3,\), which JAX can't"):
         run(X, X.astype(">f4"))
-    with pytest.raises(SpecError, match=r"u is a masked array, .*drop the mask.*filled"):
+    with refused(r"u is a masked array, .*drop the mask.*filled"):
         run(X, np.ma.masked_array(X, [0, 1, 0]))
 
 
@@ -235,5 +246,7 @@ def test_a_number_in_a_tree_warns_at_its_eighth_value(way: str) -> None:
     run = KEYED[way](auto_vmap(p={"w": 0, "n": 0})(lambda p: p["w"] * p["n"]))
     for n in range(7):
         run({"w": X, "n": n})
-    with pytest.warns(UserWarning, match=r"p\['n'\] is a static number.*eighth.*asarray\(p\['n'\]"):
+    with pytest.warns(
+        UserWarning, match=r"(?s)p\['n'\] is a static number.*eighth.*asarray\(p\['n'\]"
+    ):
         run({"w": X, "n": 7})
