@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.kinds import Kind, kind_of
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import batched
@@ -82,7 +81,7 @@ class Result:
 
     def split_front(self, result: Any) -> Any:
         """As `split` for one group in front; a lone array, as most results are, is not wrapped."""
-        if kind_of(type(result)) is Kind.ARRAY:
+        if isinstance(result, jax.Array):  # a tracer too, whose class is no subclass
             self.alone = True
             return result
         return self.split(result)
