@@ -103,6 +103,7 @@ def test_all_but_the_long_ones(folder: Path) -> None:
     assert said.count(" s  tests/") == 1
 
 
+@pytest.mark.slow
 def test_the_long_ones_draw_a_seed_and_print_it(folder: Path) -> None:
     first, second = (ran(folder, "-m", "long", profile="long") for _ in range(2))
     assert "1 passed" in first

@@ -11,6 +11,8 @@ import copy
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Eq: ast.NotEq,
@@ -32,15 +34,15 @@ OTHER: dict[type[ast.AST], type[ast.AST]] = {
 
 @dataclass(frozen=True)
 class Plant:
-    """A module with one mistake in it."""
+    """A mistake, and its place among those of the module."""
 
+    number: int
     kind: str
     line: int
     end: int
     function: str
     before: str
     after: str
-    source: str
 
 
 def mistaken(node: ast.AST) -> ast.AST | None:
@@ -96,29 +98,30 @@ def places(node: ast.AST, within: str = "") -> Iterator[tuple[ast.AST, str, int 
 
 def plants(source: str) -> list[Plant]:
     """Every mistake that a module can have, in the order of its lines."""
-    tree = ast.parse(source)
     found = []
-    for parent, field, i, function in places(tree):
-        held = getattr(parent, field)
-        node = held if i is None else held[i]
+    for number, (parent, field, i, function) in enumerate(places(ast.parse(source))):
+        node = held(parent, field, i)
         wrong = mistaken(node)
-        if wrong is None or not function:
-            continue
-        put(parent, field, i, wrong)
-        after = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
-        put(parent, field, i, node)
-        found.append(
-            Plant(
-                type(node).__name__,
-                node.lineno,
-                last_line(node),
-                function,
-                first_line(node),
-                first_line(wrong),
-                after,
-            )
-        )
+        if wrong is not None and function:
+            lines = node.lineno, last_line(node)
+            told = first_line(node), first_line(wrong)
+            found.append(Plant(number, type(node).__name__, *lines, function, *told))
     return found
+
+
+def planted(source: str, plant: Plant) -> str:
+    """The module with the mistake in it."""
+    tree = ast.parse(source)
+    parent, field, i, _ = next(islice(places(tree), plant.number, None))
+    wrong = mistaken(held(parent, field, i))
+    assert wrong is not None
+    put(parent, field, i, wrong)
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def held(parent: ast.AST, field: str, i: int | None) -> Any:
+    value = getattr(parent, field)
+    return value if i is None else value[i]
 
 
 def put(parent: ast.AST, field: str, i: int | None, node: ast.AST) -> None:
@@ -140,13 +143,12 @@ def picked(sources: dict[str, str], count: int, seed: int) -> dict[str, Plant]:
     Each kind of mistake has the same chance, though there are more numbers than all else.
     """
     rng = random.Random(seed)
-    able = sorted(name for name, source in sources.items() if len(plants(source)) >= 8)
-    step = len(able) / count
+    possible = {name: plants(sources[name]) for name in sorted(sources)}
+    able = [name for name, here in possible.items() if len(here) >= 8]
     found = {}
-    for i in range(count):
-        able_here = plants(sources[able[int(i * step)]])
-        kind = rng.choice(sorted({plant.kind for plant in able_here}))
-        found[able[int(i * step)]] = rng.choice([p for p in able_here if p.kind == kind])
+    for name in (able[int(i * len(able) / count)] for i in range(count)):
+        kind = rng.choice(sorted({plant.kind for plant in possible[name]}))
+        found[name] = rng.choice([plant for plant in possible[name] if plant.kind == kind])
     return found
 
 

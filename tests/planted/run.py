@@ -6,6 +6,7 @@ run that execute its lines, as a run with pytest-cov tells (`.coverage`, made wi
 and the slow tests are run too. The table is printed as Markdown, a row as soon as it is known.
 """
 
+import json
 import os
 import re
 import resource
@@ -16,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from coverage import CoverageData
-from plants import Plant, picked
+from plants import Plant, picked, planted
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "autovmap"
@@ -30,12 +31,14 @@ def sources() -> dict[str, str]:
 
 
 def executing(name: str, plant: Plant) -> list[str]:
-    """The tests that execute the lines of a plant, in the order of their names."""
+    """The tests that execute the lines of a plant, but for those that fail without it too."""
     data = CoverageData(str(ROOT / ".coverage"))
     data.read()
     by_line = data.contexts_by_lineno(str(PACKAGE / name))
     contexts = {c for line in range(plant.line, plant.end + 1) for c in by_line.get(line, [])}
-    return sorted({context.rpartition("|")[0] for context in contexts if context})
+    failing = ROOT / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    out = set(json.loads(failing.read_text("utf-8"))) if failing.exists() else set()
+    return sorted({context.rpartition("|")[0] for context in contexts if context} - out)
 
 
 def failed(library: Path, profile: str, *arguments: str) -> str | None:
@@ -65,7 +68,7 @@ def caught(name: str, plant: Plant) -> tuple[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder)
         shutil.copytree(PACKAGE, library / "autovmap")
-        (library / "autovmap" / name).write_text(plant.source, "utf-8")
+        (library / "autovmap" / name).write_text(planted(sources()[name], plant), "utf-8")
         listed = library / "tests.txt"
         listed.write_text("\n".join(tests))
         runs = (
