@@ -48,14 +48,14 @@ def volume(x, y, z):
     return x
 
 
-@auto_vmap(s=0, v=1, m=2)
-def foo(s, v, m):
+@auto_vmap(charge=0, position=1, metric=2)
+def energy(charge, position, metric):
     """Stand for the function of the README."""
-    return s
+    return charge
 
 
 PLANS: dict[str, Callable[[], Plan]] = {
-    "readme": lambda: foo.plan(f32(), f32(7, 1, 3), f32(7, 5, 3, 3)),
+    "readme": lambda: energy.plan(2.0, f32(7, 1, 3), f32(7, 5, 3, 3)),
     "start-one": lambda: distance.plan(f32(1000, 2), f32(2), f32(2)),
     "start-grid": lambda: distance.plan(f32(1000, 2), f32(2), f32(5, 1, 2)),
     "ranks-split": lambda: norm.plan(f32(4, 5, 3)),
