@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from compose import (
     on_devices_chunks,
     on_devices_layouts,
+    on_devices_picky,
     on_devices_reduce,
     on_devices_refusals,
     on_devices_shard,
@@ -33,6 +34,7 @@ CHECKS: dict[str, Any] = {
         on_devices_chunks,
         on_devices_layouts,
         on_devices_reduce,
+        on_devices_picky,
         on_devices_refusals,
         on_devices_shard,
     )

@@ -138,6 +138,17 @@ def _mentions(params: Mapping[str, Any], name: Hashable) -> bool:
     )
 
 
+def primitives(closed: Any) -> set[str]:
+    """The names of all primitives in a jaxpr, and in those inside of it."""
+    found: set[str] = set()
+    waiting = [closed]
+    while waiting:
+        for equation in _opened(waiting.pop()).eqns:
+            found.add(equation.primitive.name)
+            waiting += _jaxprs(equation.params)
+    return found
+
+
 def _jaxprs(params: Mapping[str, Any]) -> Iterator[Any]:
     """The jaxprs among an equation's parameters, told by their type.
 

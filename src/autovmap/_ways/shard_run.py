@@ -1,5 +1,6 @@
 """A batch over the devices of a mesh, by `jax.shard_map`."""
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._run.keydata import as_data, as_keys
+from autovmap._run.reach import primitives
 from autovmap._ways.shard import Placed, Shards
+from autovmap._ways.shard_trace import traced_outside
+from autovmap.errors import AutoVmapError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +29,10 @@ class Local:
     """The mesh axes on which batch axes lie."""
     rows: Mapping[Placed, Any]
     """Which examples of each such axis a device has: some beyond the end if sizes don't divide."""
+
+
+class Nowhere:
+    """In place of a `Local` where a part is traced that lies on no device yet: not to be asked."""
 
 
 Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
@@ -53,38 +61,60 @@ def sharded(
         inside: the outputs of a part, from its plan and its leaves, and where it lies.
     """
     arrays = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
-    ndims = _output_ndims(plan, leaves, inside)
-
-    def local(*parts: Any) -> tuple[list[Any], ...]:
-        rows = list(leaves)
-        for i, part in zip(arrays, parts, strict=True):
-            rows[i] = part
-            for placed in shards.gathered:
-                if (dim := placed.dims[i]) is not None:
-                    taken = jnp.minimum(_rows(placed), placed.size - 1)
-                    rows[i] = jnp.take(rows[i], taken, axis=dim, mode="clip")
-        across = {placed.axis: placed.names for placed in shards.placed}
-        beyond = {placed: _rows(placed) for placed in shards.placed}
-        outputs = inside(shards.inner, rows, Local(across, beyond))
-        return tuple(
-            [_gathered(plan, shards, group, x) for x in part]
-            for group, part in zip(groups, outputs, strict=True)
-        )
-
+    ndims, custom = _outputs_of(plan, leaves, inside)
     in_specs = tuple(PartitionSpec(*shards.leaf_spec(i, jnp.ndim(leaves[i]))) for i in arrays)
     out_specs = tuple(
         [PartitionSpec(*shards.output_spec(plan, group, ndim)) for ndim in part]
         for group, part in zip(groups, ndims, strict=True)
     )
-    mapped = jax.shard_map(
-        local, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
-    )
     given = [_placed(leaves[i], mesh, spec) for i, spec in zip(arrays, in_specs, strict=True)]
-    return mapped(*given)
+
+    def part(here: Any, *rows: Any) -> tuple[list[Any], ...]:
+        every = list(leaves)
+        for i, row in zip(arrays, rows, strict=True):
+            every[i] = row
+        return inside(shards.inner, every, here)
+
+    def mapped(run: Callable[..., Any], shared: Sequence[Any]) -> Any:
+        def local(*parts: Any) -> tuple[list[Any], ...]:
+            own = parts[len(shared) :]
+            rows = [_rows_of(x, shards, i) for i, x in zip(arrays, own, strict=True)]
+            outputs = run(*parts[: len(shared)], *rows)
+            return tuple(
+                [_gathered(plan, shards, group, x) for x in found]
+                for group, found in zip(groups, outputs, strict=True)
+            )
+
+        specs = (*[PartitionSpec()] * len(shared), *in_specs)
+        everywhere = [_placed(x, mesh, PartitionSpec()) for x in shared]
+        return jax.shard_map(
+            local, mesh=mesh, in_specs=specs, out_specs=out_specs, check_vma=False
+        )(*everywhere, *given)
+
+    def within() -> Any:
+        return mapped(lambda *rows: part(_here(shards), *rows), ())
+
+    def outside() -> Any:
+        shapes = [_part_shape(leaves[i], shards, i) for i in arrays]
+        return mapped(*traced_outside(functools.partial(part, Nowhere()), shapes))
+
+    # With a `custom_vjp` it is the backward pass that would fail, later, inside.
+    first, other = (outside, within) if custom else (within, outside)
+    try:
+        return first()
+    except AutoVmapError:
+        raise
+    except Exception as error:
+        try:
+            return other()
+        except Exception:
+            raise error from None
 
 
-def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tuple[list[int], ...]:
-    """How many dims each output of the whole batch has.
+def _outputs_of(
+    plan: PlanData, leaves: Sequence[Any], inside: Inside
+) -> tuple[tuple[list[int], ...], bool]:
+    """How many dims each output of the whole batch has; whether a `custom_vjp` stands inside.
 
     Worked out on shapes that lie nowhere: on an Explicit mesh not every function would do.
     """
@@ -96,8 +126,34 @@ def _output_ndims(plan: PlanData, leaves: Sequence[Any], inside: Inside) -> tupl
             rows[i] = part
         return inside(plan, rows, None)
 
-    shapes = jax.eval_shape(whole, [_anywhere(leaves[i]) for i in arrays])
-    return tuple([len(x.shape) for x in part] for part in shapes)
+    shapes = [_anywhere(leaves[i]) for i in arrays]
+    closed, outputs = jax.make_jaxpr(whole, return_shape=True)(shapes)
+    custom = any(name.startswith("custom_vjp") for name in primitives(closed))
+    return tuple([len(x.shape) for x in part] for part in outputs), custom
+
+
+def _here(shards: Shards) -> Local:
+    """Where the device's part lies, on which this is traced."""
+    across = {placed.axis: placed.names for placed in shards.placed}
+    return Local(across, {placed: _rows(placed) for placed in shards.placed})
+
+
+def _rows_of(array: Any, shards: Shards, row: int) -> Any:
+    """A device's part of a leaf, of which it may have all."""
+    for placed in shards.gathered:
+        if (dim := placed.dims[row]) is not None:
+            taken = jnp.minimum(_rows(placed), placed.size - 1)
+            array = jnp.take(array, taken, axis=dim, mode="clip")
+    return array
+
+
+def _part_shape(array: Any, shards: Shards, row: int) -> Any:
+    shape = list(array.shape)
+    for placed in shards.placed:
+        if (dim := placed.dims[row]) is not None:
+            shape[dim] = placed.step
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(tuple(shape), array.dtype, weak_type=weak)
 
 
 def _anywhere(array: Any) -> Any:

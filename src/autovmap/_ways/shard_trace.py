@@ -1,0 +1,187 @@
+"""A device's part of a call, traced outside of `shard_map` and run inside.
+
+Inside, JAX gives every array the type of a part of a mesh. Libraries that compare the types of
+arrays with those that they made themselves (lineax, optimistix, diffrax) fail there, in the
+function and in the rules of its derivatives. Traced beforehand, none of their code runs inside.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.custom_derivatives import SymbolicZero, linear_call
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+Flat = Callable[..., list[Any]]
+"""A function of arrays that returns a list of them."""
+
+
+def traced_outside(
+    function: Callable[..., Any], shapes: Sequence[Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The same function, with its trace and those of its derivatives made now.
+
+    What it closes over (arguments without a rank) becomes its first arguments, given beside it:
+    it may be differentiated, and lies on other devices than what stands inside of a `shard_map`.
+
+    It can be differentiated once in forward and in reverse mode, as often as the function itself
+    can in the mode that it has alone (a `custom_vjp` has the reverse).
+
+    Args:
+        function: a function of arrays, of any pytree of arrays for a result.
+        shapes: the shapes of its arguments.
+    """
+    with _no_mesh():
+        return _traced(function, shapes)
+
+
+def _traced(
+    function: Callable[..., Any], shapes: Sequence[Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    closed, result = jax.make_jaxpr(function, return_shape=True)(*shapes)
+    jaxpr, consts = closed.jaxpr, closed.consts
+    opened = jaxpr.replace(constvars=(), invars=[*jaxpr.constvars, *jaxpr.invars])
+    run = _differentiable(jaxpr_as_fun(ClosedJaxpr(opened, ())), [*map(_shape, consts), *shapes])
+
+    def traced(*arrays: Any) -> Any:
+        return jax.tree.unflatten(jax.tree.structure(result), run(*arrays))
+
+    return traced, list(consts)
+
+
+def _differentiable(run: Flat, shapes: Sequence[Any]) -> Flat:
+    """A function with rules for its derivatives that are traced already."""
+    results = jax.eval_shape(run, *shapes)
+    given = [i for i, x in enumerate(shapes) if _is_inexact(x)]
+    made = [i for i, x in enumerate(results) if _is_inexact(x)]
+    if not given or not made:
+        return run
+
+    def chosen(arrays: Sequence[Any], inexact: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        merged = list(arrays)
+        for i, array in zip(given, inexact, strict=True):
+            merged[i] = array
+        outputs = run(*merged)
+        return [outputs[i] for i in made], outputs
+
+    forward, backward = _reverse(chosen, shapes, given, [results[i] for i in made])
+    try:
+        tangent = _forward(chosen, shapes, given)
+    except Exception:  # a `custom_vjp` has no forward mode
+        return _by_vjp(run, forward, backward, len(shapes), given, made)
+    return _by_jvp(run, forward, backward, tangent, given, made)
+
+
+def _reverse(
+    chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[int], made: Sequence[Any]
+) -> tuple[Callable[..., Any], Flat]:
+    """Both passes of reverse mode: outputs with residuals; cotangents from those and residuals."""
+    structure: list[Any] = []
+
+    def forward(*arrays: Any) -> Any:
+        inexact = [arrays[i] for i in given]
+        _, pull, outputs = jax.vjp(lambda *x: chosen(arrays, x), *inexact, has_aux=True)
+        residuals, tree = jax.tree.flatten(pull)
+        structure[:] = [tree]
+        return outputs, residuals
+
+    def backward(residuals: Any, cotangents: Any) -> list[Any]:
+        return list(jax.tree.unflatten(structure[0], residuals)(list(cotangents)))
+
+    closed, (outputs, residuals) = jax.make_jaxpr(forward, return_shape=True)(*shapes)
+    back = jaxpr_as_fun(jax.make_jaxpr(backward)(residuals, made))
+
+    def ahead(*arrays: Any) -> Any:
+        found = jaxpr_as_fun(closed)(*arrays)
+        return found[: len(outputs)], found[len(outputs) :]
+
+    return ahead, lambda residuals, cotangents: back(*residuals, *cotangents)
+
+
+def _forward(chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[int]) -> Flat:
+    """The tangents of the outputs, from the arguments and their tangents."""
+
+    def forward(arrays: Any, tangents: Any) -> Any:
+        inexact = [arrays[i] for i in given]
+        run = lambda *x: chosen(arrays, x)  # noqa: E731
+        return jax.jvp(run, inexact, list(tangents), has_aux=True)[1]
+
+    closed = jax.make_jaxpr(forward)(list(shapes), [shapes[i] for i in given])
+    return lambda arrays, tangents: jaxpr_as_fun(closed)(*arrays, *tangents)
+
+
+def _by_jvp(
+    run: Flat,
+    forward: Callable[..., Any],
+    backward: Flat,
+    tangent: Flat,
+    given: Sequence[int],
+    made: Sequence[int],
+) -> Flat:
+    """Both modes: a tangent is linear, and its transpose is the backward pass."""
+    call = jax.custom_jvp(lambda *arrays: run(*arrays))
+
+    def rule(arrays: Any, tangents: Any) -> Any:
+        outputs, residuals = forward(*arrays)
+        # A transpose wants tangents to be unknown: zeros, which are known, stay out of it.
+        moved = [i for i in given if not isinstance(tangents[i], SymbolicZero)]
+        zeros = {i: jnp.zeros(arrays[i].shape, arrays[i].dtype) for i in given if i not in moved}
+
+        def ahead(known: Any, some: Any) -> list[Any]:
+            every = {**zeros, **dict(zip(moved, some, strict=True))}
+            return tangent(known[0], [every[i] for i in given])
+
+        def back(known: Any, cotangents: Any) -> list[Any]:
+            every = dict(zip(given, backward(known[1], cotangents), strict=True))
+            return [every[i] for i in moved]
+
+        known = (list(arrays), residuals)
+        found = linear_call(ahead, back, known, [tangents[i] for i in moved])
+        every: list[Any] = [np.zeros(x.shape, jax.dtypes.float0) for x in outputs]
+        for i, x in zip(made, found, strict=True):
+            every[i] = x
+        return outputs, every
+
+    call.defjvp(rule, symbolic_zeros=True)
+    return call
+
+
+def _by_vjp(
+    run: Flat,
+    forward: Callable[..., Any],
+    backward: Flat,
+    count: int,
+    given: Sequence[int],
+    made: Sequence[int],
+) -> Flat:
+    """Reverse mode alone."""
+    call = jax.custom_vjp(lambda *arrays: run(*arrays))
+
+    def back(residuals: Any, cotangents: Any) -> tuple[Any, ...]:
+        every: list[Any] = [None] * count
+        found = backward(residuals, [cotangents[i] for i in made])
+        for i, x in zip(given, found, strict=True):
+            every[i] = x
+        return tuple(every)
+
+    call.defvjp(forward, back)
+    return call
+
+
+def _no_mesh() -> contextlib.AbstractContextManager[Any]:
+    """Without the mesh that is set around the call, where this JAX can do so."""
+    use = getattr(jax.sharding, "use_abstract_mesh", None)
+    return contextlib.nullcontext() if use is None else use(jax.sharding.AbstractMesh((), ()))
+
+
+def _is_inexact(shape: Any) -> bool:
+    return jnp.issubdtype(shape.dtype, jnp.inexact)
+
+
+def _shape(array: Any) -> jax.ShapeDtypeStruct:
+    """A shape that lies nowhere."""
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
