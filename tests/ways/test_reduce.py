@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autovmap import BatchShapeError, auto_vmap
+from autovmap import BatchShapeError, SpecError, auto_vmap, named_vmap
+from autovmap._ways.chunk import plan_chunks
 from strategies import cases, parts
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -32,6 +33,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "chunk and jit": lambda f: f.chunk(2).jit(),
     "shard": lambda f: f.shard("d", mesh=MESH),
     "chunk and shard": lambda f: f.shard("d", mesh=MESH).chunk(2),
+    "bucket": lambda f: f.bucket(promote=None),
+    "bucket and chunk": lambda f: f.bucket((3, 6), promote=None).chunk(2),
     "progress": lambda f: f.chunk(2, progress=lambda done, total: None),
 }
 DTYPES = ("float32", "int32", "int8", "bool", "bfloat16", "complex64")
@@ -122,3 +125,162 @@ def test_equals_the_reduction_of_the_plain_call(way: str, call: Any, position: i
             run(x, y)
     else:
         check(run(x, y), reduced(plain, batch, fold, axes, position))
+
+
+IDENTICAL = auto_vmap(x=0)(lambda x: x)
+
+
+@pytest.mark.parametrize("fold", FUNCTIONS)
+def test_inf_and_nan_are_those_of_jnp(fold: str) -> None:
+    some = jnp.array([1.0, jnp.inf, -jnp.inf, jnp.nan, -jnp.inf, -2.0, 3.0])
+    for x in (some, some[:2], some[1:3], some[4:], some[2:3].repeat(5), some[1:2].repeat(4)):
+        for n in (1, 2, 3):
+            found = IDENTICAL.reduce(fold).chunk(n)(x)
+            np.testing.assert_array_equal(found, FUNCTIONS[fold](x))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8", "uint8", "bool", "complex64"])
+@pytest.mark.parametrize("fold", FUNCTIONS)
+def test_chunks_give_the_dtype_of_jnp(fold: str, dtype: str) -> None:
+    x = array_of((7,), dtype, 0)
+    for f in (IDENTICAL.reduce(fold).chunk(3), IDENTICAL.reduce(fold).bucket().chunk(2)):
+        check(f(x), FUNCTIONS[fold](x))
+
+
+def test_sums_of_small_floats_are_kept_in_float32() -> None:
+    x = jnp.full(4096, 1.01, jnp.bfloat16)
+    assert IDENTICAL.reduce("sum").chunk(8)(x) == jnp.sum(x)
+    assert IDENTICAL.reduce("mean").chunk(8)(x) == jnp.mean(x)
+
+
+def test_own_folds_keep_the_order_and_take_trees() -> None:
+    m = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2, 2)), jnp.float32)
+    chain = auto_vmap(m=2)(lambda m: m).reduce((jnp.matmul, jnp.eye(2)))
+    want = np.linalg.multi_dot(list(np.asarray(m)))
+    for f in (chain, chain.jit(), chain.chunk(2), chain.chunk(3), chain.bucket(), chain.loop()):
+        np.testing.assert_allclose(f(m), want, rtol=1e-4)
+
+    def merged(a: Any, b: Any) -> Any:
+        n, d = a["n"] + b["n"], b["mean"] - a["mean"]
+        parts = jnp.maximum(n, 1)
+        m2 = a["m2"] + b["m2"] + d * d * a["n"] * b["n"] / parts
+        return {"n": n, "mean": a["mean"] + d * b["n"] / parts, "m2": m2}
+
+    one = auto_vmap(x=0)(lambda x: {"n": jnp.ones(()), "mean": x, "m2": jnp.zeros(())})
+    moments = one.reduce((merged, {"n": 0.0, "mean": 0.0, "m2": 0.0}))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=101), jnp.float32)
+    for f in (moments, moments.chunk(10), moments.bucket(), moments.loop()):
+        found = f(x)
+        assert found["n"] == 101
+        np.testing.assert_allclose(found["mean"], x.mean(), atol=1e-6)
+        np.testing.assert_allclose(found["m2"] / 101, x.var(), rtol=1e-5)
+
+
+@auto_vmap(x=1, y=0)
+def loss(w: Any, x: Any, y: Any) -> Any:
+    """A function of parameters and one example."""
+    return (jnp.tanh(w @ x) - y) ** 2
+
+
+X = jnp.asarray(np.random.default_rng(1).normal(size=(29, 3)), jnp.float32)
+W, Y = jnp.ones(3), X[:, 0]
+
+
+@pytest.mark.parametrize("fold", ["mean", "logsumexp", "max", "prod"])
+def test_derivatives(fold: str) -> None:
+    plain = lambda w: FUNCTIONS[fold](loss(w, X, Y))  # noqa: E731
+    want = jax.grad(plain)(W)
+    folded = loss.reduce(fold)
+    for f in (folded, folded.chunk(4), folded.chunk(4, remat=True), folded.chunk(4).jit()):
+        np.testing.assert_allclose(jax.grad(f)(W, X, Y), want, rtol=1e-3, atol=1e-6)
+        tangent = jax.jvp(lambda w: f(w, X, Y), (W,), (W,))[1]  # noqa: B023
+        np.testing.assert_allclose(tangent, jax.jvp(plain, (W,), (W,))[1], rtol=1e-3, atol=1e-6)
+    several = jnp.stack([W, 2 * W])
+    found = jax.vmap(folded.chunk(4), (0, None, None))(several, X, Y)
+    np.testing.assert_allclose(found, jax.vmap(plain)(several), rtol=1e-4)
+    if fold == "mean":
+        lifted = loss.lift(jax.grad).reduce("mean")
+        for f in (lifted, lifted.chunk(4), lifted.chunk(4).jit(), lifted.loop()):
+            np.testing.assert_allclose(f(W, X, Y), want, rtol=1e-4, atol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_batch() -> None:
+    """A matrix for each example, of which only the sum is kept."""
+    outer = auto_vmap(x=1)(lambda x: jnp.outer(jnp.tanh(x), x)).reduce("sum").chunk(64)
+    programs = [
+        outer.jit().lower(jax.ShapeDtypeStruct((n, 24), "float32")).compile()
+        for n in (1_000, 10_000, 100_000)
+    ]
+    sizes = [program.memory_analysis().temp_size_in_bytes for program in programs]
+    assert len(set(sizes)) == 1, sizes
+    assert sizes[0] < 4 * 64 * 24 * 24, "not even one chunk's matrices are held"
+
+
+def test_the_function_is_traced_once() -> None:
+    seen: list[int] = []
+    f = auto_vmap(x=0)(lambda x: seen.append(0) or 2 * x).reduce("sum")
+    assert f.chunk(4)(jnp.ones(29)) == 58
+    assert len(seen) == 1, "for all chunks, the smaller last one too"
+
+
+def test_a_bucket_counts_no_padding_and_does_not_compile_for_each_size() -> None:
+    f = auto_vmap(x=0, y=0)(lambda x, y: {"xy": x * y, "y": y, "one": 1.0})
+    total, mean = f.reduce("sum").bucket(promote=None), f.reduce("mean").bucket(promote=None)
+    for n in (5, 6, 7, 8):
+        x, y = jnp.arange(1.0, n + 1), jnp.float32(3)
+        check(total(x, y), reduced(f(x, y), (n,), "sum", None))
+        check(mean(x, y), reduced(f(x, y), (n,), "mean", None))
+    assert total.stats().compilations == mean.stats().compilations == 1
+    with pytest.raises(SpecError, match=r"with \.bucket\(block=8\)"):
+        f.reduce("sum").bucket(block=8)
+
+
+def test_the_fold_so_far() -> None:
+    f = auto_vmap(a=0, b=0)(lambda a, b: {"ab": a * b, "b": b, "kept": a + b})
+    a, b = jnp.arange(1.0, 4)[:, None], jnp.arange(5.0)
+    for axes in (None, 0, 1):
+        whole = f(a, b)
+        g = f.reduce({"ab": "mean", "b": "mean", "kept": None}, axes=axes)
+        seen = np.zeros((3, 5), bool)
+        for index, found in g.chunk(2).iter(a, b):
+            seen[index] = True
+            np.testing.assert_array_equal(found["kept"], whole["kept"][index])
+            over = (0, 1) if axes is None else axes
+            rows = tuple(slice(None) if axes in (None, i) else at for i, at in enumerate(index))
+            weights = seen[rows]
+            want = np.average(whole["ab"][rows], axis=over, weights=weights)
+            np.testing.assert_allclose(found["ab"], want, rtol=1e-6)
+        assert seen.all()
+
+
+def test_a_double_count_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from autovmap._ways import parts
+
+    overlapping = lambda plan, n, sharded=(), overlaps=True: plan_chunks(plan, n, sharded)  # noqa: E731
+    monkeypatch.setattr(parts, "plan_chunks", overlapping)
+    doubled = auto_vmap(x=0)(lambda x: x).reduce("sum").chunk(4)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check(doubled(jnp.ones(29)), jnp.sum(jnp.ones(29)))
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    f = auto_vmap(x=0, axis_name="time")(lambda x: x)
+    with pytest.raises(SpecError, match=r"(?s)'sums'.*did you mean 'sum'"):
+        f.reduce("sums")
+    with pytest.raises(SpecError, match="did you mean 'sum'"):
+        f.reduce(jnp.sum)
+    with pytest.raises(SpecError, match="folds no output"):
+        f.reduce({"a": None})
+    with pytest.raises(SpecError, match=r"folded already, by \.reduce\('sum'\)"):
+        f.reduce("sum").reduce("max")
+    with pytest.raises(SpecError, match=r"(?s)no batch axis is named 'space'.*'time'"):
+        f.reduce("sum", axes="space")
+    with pytest.raises(BatchShapeError, match=r"the batch shape \(5,\) has no axis 1"):
+        f.reduce("sum", axes=1)(jnp.ones(5))
+    with pytest.raises(BatchShapeError, match="twice"):
+        f.reduce("sum", axes=(0, "time"))(jnp.ones(5))
+    with pytest.raises(SpecError, match="only cutting"):
+        f.reduce("sum").chunk(2)(jnp.ones(5))
+    with pytest.raises(SpecError, match="the pattern says which axes"):
+        named_vmap("a [b] -> a")(jnp.sum).reduce("sum")
+    assert f.reduce("sum", axes="time")(jnp.ones((3, 5))).shape == (3,)

@@ -46,7 +46,7 @@ from autovmap._spec.spec import (
     Spec,
     read_spec,
 )
-from autovmap._ways.options import PLAIN, Ways, checked_ways
+from autovmap._ways.options import PLAIN, Ways, check_reduced, checked_ways
 from autovmap.errors import BatchShapeError, SpecError
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ class Engine:
                 raise self.rules.no_object()
         options = self.outline.options
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
-        if self.outline.reduce is not None and ways.bucket:  # to come
-            raise SpecError(f"{self.name}.reduce(): not yet with .bucket")
+        if self.outline.reduce is not None:
+            check_reduced(ways, self.name)
         self.grouping = declared_grouping(self.outline)
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None

@@ -50,13 +50,14 @@ def cut(
     """A result without the examples that were padded."""
     leaves, treedef = jax.tree.flatten(result)
     found = [
-        _cut(leaf, plan, sizes, group) if is_batched(leaf) else leaf
+        cut_leaf(leaf, plan, sizes, group) if is_batched(leaf) else leaf
         for leaf, group in zip(leaves, groups, strict=True)
     ]
     return jax.tree.unflatten(treedef, found)
 
 
-def _cut(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
+def cut_leaf(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
+    """An output without the examples that were padded."""
     if group.position is None:
         return array
     return as_keys(_host_cut(as_data(array), array.ndim, plan, sizes, group), array)

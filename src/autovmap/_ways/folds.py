@@ -104,6 +104,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+ADDED_UP = ("sum", "mean", "prod")
+"""The folds that round at each step, and so are kept in a wide dtype."""
+
+
 class Monoid:
     """A fold of one array with one array as its state: all named ones but logsumexp."""
 
@@ -114,7 +118,8 @@ class Monoid:
         """The value that changes nothing, or a function from a dtype to it."""
 
     def _state_dtype(self, dtype: Any) -> Any:
-        return wide(result_dtype(self.name, dtype))
+        found = result_dtype(self.name, dtype)
+        return wide(found) if self.name in ADDED_UP else found
 
     def _neutral(self, dtype: Any) -> Any:
         found = self._identity(dtype) if callable(self._identity) else self._identity
@@ -135,7 +140,7 @@ class Monoid:
             array = array.astype(bool)
         if mask is not None:
             array = jnp.where(mask, array, self._neutral(array.dtype))
-        if self.name in ("sum", "mean", "prod"):
+        if self.name in ADDED_UP:
             function = jnp.prod if self.name == "prod" else jnp.sum
             return (function(array, axis=dims, dtype=dtype),)
         return (FUNCTIONS[self.name](array, axis=dims),)

@@ -118,6 +118,16 @@ def checked_ways(
             )
 
 
+def check_reduced(ways: Ways, function: str) -> None:
+    """Refuse blocks: what they give is put together on the host, where nothing is folded."""
+    if ways.bucket is not None and ways.bucket.block is not None:
+        raise SpecError(
+            f"{function}: .reduce(...) with .bucket(block={ways.bucket.block}): blocks put results "
+            f"together on the host, and a fold has none to put together; take .bucket() for "
+            f"ever-new sizes, or .chunk({ways.bucket.block}) for little memory"
+        )
+
+
 def refuse_jit(ways: Ways, function: str) -> None:
     """Refuse to compile what can't be, or what keeps compiled programs by itself."""
     if ways.looped:

@@ -125,7 +125,8 @@ def run_reduced(
     state: Any = (),
 ) -> Any:
     """Run a plan whose outputs are folded: as `run_parts` otherwise."""
-    reducing = reducing_of(plan, spec)
+    padded = parts.stage == "whole" and bool(state) and isinstance(state[1], jax.Array)
+    reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
         return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
     elsewhere = parts.shards is not None or bool(jax.sharding.get_abstract_mesh().shape)

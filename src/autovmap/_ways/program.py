@@ -28,6 +28,7 @@ from autovmap._ways.fit import Sized
 from autovmap._ways.options import Bucket, Ways
 from autovmap._ways.parts import Parts
 from autovmap._ways.progress import reporting
+from autovmap._ways.reduce_run import cut_folded
 from autovmap._ways.shard import plan_shards
 from autovmap._ways.split import Partition, Split
 from autovmap.errors import SpecError
@@ -240,14 +241,20 @@ class Kept:
     def _padded(self, call: Call, split: Split, leaves: Sequence[Any], bucket: Bucket) -> Any:
         plan = call.planned.plan
         sizes = padded_sizes(plan, bucket)
-        if not sizes or self._promoted((plan, split.key()), bucket.promote):
+        # A fold is told the real sizes: a batch that fills its bucket shares the program too.
+        fills = self._spec.reduce is not None and 0 not in plan.batch_shape
+        if not (sizes or fills) or self._promoted((plan, split.key()), bucket.promote):
             return self.partition(split)
         rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
+        # As data, so that one program is for all sizes.
+        real: Any = () if self._spec.reduce is None else np.asarray(plan.batch_shape, np.int32)
         args, kwargs = call.arguments(rows)
         padded = self.partition.split(tuple(args), kwargs)
-        if self._has_effects(padded):  # what it does beside computing is done for real examples
+        if self._has_effects(padded, real):  # what it does beside computing is for real examples
             return self.partition(split)
-        result = self.partition(padded)
+        result = self.partition(padded, starts=real)
+        if self._spec.reduce is not None:
+            return cut_folded(result, plan, sizes, self._spec, self._grouping)
         return cut(result, plan, sizes, self._grouping.of(result))
 
     def _blocked(
@@ -264,12 +271,12 @@ class Kept:
             self._grouping.of,
         )
 
-    def _has_effects(self, split: Split) -> bool:
+    def _has_effects(self, split: Split, starts: Any) -> bool:
         """Whether a program does more than compute: it calls back, or prints."""
         key = split.key()
         found = self._effects.get(key)
         if found is None:
-            traced = self.partition.program.trace(split.statics, None, split.arrays, (), ())
+            traced = self.partition.program.trace(split.statics, None, split.arrays, (), starts)
             found = bool(traced.jaxpr.effects)
             self._effects.put(key, found)
         return found

@@ -20,6 +20,7 @@ from autovmap._run.once import again, trace_once
 from autovmap._run.steps import done
 from autovmap._spec.fold import Fold, Reduce, fold_of
 from autovmap._spec.spec import Spec
+from autovmap._ways.bucket_run import cut_leaf
 from autovmap._ways.chunk import Split
 from autovmap._ways.chunk_run import Keeper, Outputs, Passed, Written
 from autovmap._ways.folds import Combining, Folding, Part, State, folding, leaves_at_once
@@ -133,13 +134,38 @@ class Reducing:
         return array if tuple(shape) == jnp.shape(array) else jnp.broadcast_to(array, shape)
 
 
-def reducing_of(plan: PlanData, spec: Spec, sizes: Mapping[int, Any] | None = None) -> Reducing:
-    """What a call folds, from its plan; `sizes` are those of padded axes before."""
+def reducing_of(plan: PlanData, spec: Spec, real: Any = None) -> Reducing:
+    """What a call folds, from its plan; `real` is the batch shape before a bucket padded it."""
     assert spec.reduce is not None
     over = folded_axes(plan, spec.reduce, spec.options.axis_name)
-    own = {axis: plan.batch_shape[axis] for axis in range(-len(plan.batch_shape), 0)}
-    stretch = spec.options.stretch_outputs
-    return Reducing(plan, left(plan, over), stretch, {**own, **(sizes or {})})
+    block = len(plan.batch_shape)
+    sizes: dict[int, Any] = {axis: plan.batch_shape[axis] for axis in range(-block, 0)}
+    valid: dict[int, Any] = {}
+    if real is not None:
+        for layer in plan.layers:
+            if not layer.unmapped:
+                sizes[layer.axis] = real[block + layer.axis]
+                valid[layer.axis] = jnp.arange(layer.size) < sizes[layer.axis]
+    return Reducing(plan, left(plan, over), spec.options.stretch_outputs, sizes, valid)
+
+
+def cut_folded(
+    result: Any,
+    plan: PlanData,
+    sizes: Mapping[int, tuple[int, int]],
+    spec: Spec,
+    grouping: Grouping,
+) -> Any:
+    """A bucket's result without the examples that were padded, of which the folds have none."""
+    leaves, treedef = jax.tree.flatten(result)
+    reduce = cast("Reduce", spec.reduce)
+    kept = left(plan, folded_axes(plan, reduce, spec.options.axis_name))
+    less = {kept.axis(axis): size for axis, size in sizes.items() if axis not in kept.over}
+    for i, unit in enumerate(units_of(reduce, result, grouping.of(result), plan.function)):
+        if is_batched(leaves[i]):
+            at = (plan, sizes) if unit.fold is None else (kept.plan, less)
+            leaves[i] = cut_leaf(leaves[i], *at, unit.group)
+    return jax.tree.unflatten(treedef, leaves)
 
 
 @dataclass(frozen=True, slots=True)
