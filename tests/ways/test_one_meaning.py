@@ -67,7 +67,7 @@ def test_weak_results_of_ever_new_sizes_compile_nothing() -> None:
     with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(weak, "weakened", lambda array: counts.append(1))
         for size in (10, 11, 12):
-            assert run(weak.from_host(np.full(size, 1), _weak())).weak_type
+            assert run(weak.from_host(np.full(size, 1, np.int32), _weak())).weak_type
     assert not counts
     assert run.stats().compilations == 1
 
