@@ -30,6 +30,7 @@ MEANINGS: dict[str, Callable[[Any], Any]] = {
     "outer": lambda f: f.outer("x"),
     "replace": lambda f: f.replace(strict=True),
     "lift": lambda f: f.lift(jax.grad),
+    "reduce": lambda f: f.reduce("mean"),
 }
 
 

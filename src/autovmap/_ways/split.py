@@ -139,9 +139,9 @@ class Partition:
         """Run the compiled program."""
         return self.program(split.statics, more, split.arrays, outputs, starts)
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], more: Any = None) -> Any:
         """Take a call apart and run its program."""
-        return self(self.split(args, kwargs))
+        return self(self.split(args, kwargs), more)
 
     def _layout(self, count: int, names: tuple[str, ...], treedef: Any) -> tuple[int, ...]:
         """For each leaf, what of its argument is traced."""
