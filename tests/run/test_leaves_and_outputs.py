@@ -358,3 +358,34 @@ def test_slots_and_arrays_of_objects_are_looked_into() -> None:
     for wrap in (Slotted, in_an_array):
         with pytest.raises(SpecError, match="holds an array of one example"):
             auto_vmap(x=0)(wrap)(jnp.ones(2))
+
+
+@pytest.mark.parametrize("way", ["call", "jit", "chunk", "bucket", "loop"])
+def test_sparse_arrays_are_refused_by_name(way: str) -> None:
+    """Under a rank and in a result; without a rank they are what they are."""
+    sparse = pytest.importorskip("jax.experimental.sparse")
+    matrices = sparse.BCOO.fromdense(jnp.ones((4, 2, 3)), n_batch=1)
+    times = auto_vmap(m=2, v=1)(lambda m, v: m @ v)
+    with pytest.raises(SpecError, match="m is a BCOO, a sparse array"):
+        WAYS[way](times)(matrices, jnp.ones(3))
+    made = auto_vmap(m=2)(lambda m: {"a": sparse.BCOO.fromdense(m, nse=6)})
+    with pytest.raises(SpecError, match="the result holds a BCOO, a sparse array"):
+        WAYS[way](made)(jnp.ones((4, 2, 3)))
+    shared = auto_vmap(v=1)(lambda m, v: m @ v)
+    found = WAYS[way](shared)(sparse.BCOO.fromdense(jnp.ones((2, 3))), jnp.ones((4, 3)))
+    np.testing.assert_array_equal(found, np.full((4, 2), 3.0))
+
+
+@pytest.mark.skipif(not hasattr(jax, "new_ref"), reason="this JAX has no jax.new_ref")
+@pytest.mark.parametrize("way", ["chunk", "progress", "bucket", "loop"])
+def test_refs_under_a_rank_are_refused_where_a_copy_would_change(way: str) -> None:
+    def add(r: Any, x: Any) -> Any:
+        r[...] = r[...] + x
+        return r[...] * 2
+
+    decorated = auto_vmap(r=0, x=0)(add)
+    with pytest.raises(SpecError, match="r is a Ref, which is changed in place"):
+        WAYS[way](decorated)(jax.new_ref(jnp.zeros(3)), jnp.arange(3.0))
+    ref = jax.new_ref(jnp.zeros(3))
+    np.testing.assert_array_equal(decorated.jit()(ref, jnp.arange(3.0)), [0, 2, 4])
+    np.testing.assert_array_equal(ref[...], [0, 1, 2])

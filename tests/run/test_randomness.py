@@ -165,7 +165,7 @@ class TestWhichKeys:
 
     def test_unranked_keys_are_never_touched(self) -> None:
         for mode in ("different", "error", "same"):
-            decorated = auto_vmap(x=0, randomness=mode)(noisy)
+            decorated = auto_vmap(key=None, x=0, randomness=mode)(noisy)
             key = jax.random.key(0)
             wanted = np.repeat(np.asarray(jax.random.normal(key))[None], 3)
             moved_by_no_one(decorated(key, jnp.zeros(3)), wanted)
@@ -299,6 +299,25 @@ class TestRawKeysAmongNumbers:
         assert seeds(jnp.ones(2, jnp.uint32), jnp.zeros((3, 1))).shape == (3, 2)
 
 
+class TestKeysWithoutARank:
+    """A typed key that no rank was given to: refused where it can't be meant."""
+
+    def test_under_error(self) -> None:
+        decorated = auto_vmap(x=0, randomness="error")(noisy)
+        pattern = r"(?s)key, key<fry>\[\], is a PRNG key that all examples share.*key=None"
+        for way in (decorated, decorated.jit(), decorated.plan, decorated.chunk(2)):
+            with pytest.raises(BatchShapeError, match=pattern):
+                way(jax.random.key(0), jnp.zeros(3))
+        assert decorated(jax.random.key(0), 0.0).shape == ()
+
+    def test_drawn_by_batch_with_nothing_said(self) -> None:
+        decorated = auto_vmap(x=0)(noisy).batch(5)
+        with pytest.raises(BatchShapeError, match=r"\.batch\(5\) of one PRNG key"):
+            decorated(jax.random.key(0), 1.0)
+        shared = auto_vmap(key=None, x=0)(noisy).batch(5)
+        assert shared(jax.random.key(0), 1.0).shape == (5,)
+
+
 class TestNothingSaid:
     """None: "same", but equal draws of `f.batch` are refused."""
 
@@ -347,7 +366,7 @@ class TestWhatIsNoKey:
         decorated = auto_vmap(key=1, x=0)(noisy)
         for way in (decorated, decorated.jit(), decorated.plan):
             with pytest.raises(
-                RankError, match=r'key<fry>\[\].*one element, and its rank is "key"'
+                RankError, match=r'(?s)key<fry>\[\].*one element, and its rank is "key"'
             ):
                 way(jax.random.key(0), jnp.zeros(3))
 

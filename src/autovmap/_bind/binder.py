@@ -14,7 +14,7 @@ from typing import Any, cast
 import jax
 
 from autovmap._bind.expected import expects_no_array, refuse_arrays
-from autovmap._bind.kinds import shown
+from autovmap._bind.kinds import is_key, shown
 from autovmap._bind.leaves import (
     as_array,
     facts,
@@ -24,9 +24,18 @@ from autovmap._bind.leaves import (
     refuse_structs,
     to_jax,
 )
-from autovmap._bind.trees import Match, array_leaves, fresh, is_storable, match, refuse_unsortable
+from autovmap._bind.trees import (
+    Match,
+    array_leaves,
+    fresh,
+    is_storable,
+    match,
+    refuse_sparse,
+    refuse_unsortable,
+)
 from autovmap._cache import BoundedCache
 from autovmap._plan.core import core_sizes, drop_optional
+from autovmap._plan.keys import equal_draws
 from autovmap._plan.leaf import (
     Leaf,
     checked_leaf,
@@ -157,6 +166,13 @@ class Call:
         return args, kwargs
 
 
+def looks_for_keys(spec: Spec) -> bool:
+    """Whether a key without a rank is a mistake: under "error", and in `f.batch`, if not said."""
+    randomness = spec.options.randomness
+    drawn = randomness is None and any(size > 1 for size in spec.extent.prepended)
+    return randomness == "error" or drawn
+
+
 class Binder:
     """Binds calls of one function under one spec."""
 
@@ -214,7 +230,23 @@ class Binder:
         call = Call(args, kwargs, style, leaves, treedef, planned)
         if self._spec.options.strict and (forgotten := self.forgotten(call)):
             self._refuse_forgotten(*forgotten[0], call)
+        if looks_for_keys(self._spec) and call.planned.plan.batch_shape:
+            self._refuse_shared_keys(call)
         return call
+
+    def _refuse_shared_keys(self, call: Call) -> None:
+        """Refuse typed keys without a rank that all examples would share, unless declared None."""
+        spec = self._spec
+        for path, array in self.unranked(call, undeclared=True):
+            if not is_key(array):
+                continue
+            if spec.options.randomness is None:
+                raise equal_draws(f"{path}: {shown(array)}", spec.extent.prepended, spec.function)
+            raise BatchShapeError(
+                f'{spec.function}(): randomness="error", but {path}, {shown(array)}, is a PRNG key '
+                f'that all examples share\nGive it a rank ({root(path)}="key") and a key for '
+                f"each example, or declare {root(path)}=None if it is shared on purpose"
+            )
 
     def unranked(self, call: Call, *, undeclared: bool = False) -> Iterator[tuple[str, Any]]:
         """The array leaves of the arguments without a rank, by path: to explain an error.
@@ -257,7 +289,10 @@ class Binder:
         positions: list[int | None] = []
         groups: list[int | None] = []
         for value, slot in zip(values, style.slots, strict=True):
-            found += match(slot.rank, value, slot.path, function)
+            own = match(slot.rank, value, slot.path, function)
+            ranked = [path for path, rank, _ in own if rank != UNMAPPED]
+            refuse_sparse(value, slot.path, ranked, function)
+            found += own
             where = f"{function}: in_axes"
             at = match(slot.positions, value, slot.path, where)
             for (_, rank, _), (path, tree, _) in zip(found[len(positions) :], at, strict=True):

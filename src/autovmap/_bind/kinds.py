@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import sys
 from typing import Any
 
 import jax
@@ -91,3 +92,9 @@ def traced_outside(name: str, function: str) -> str:
         f"transformation) around this call traces it, so its value is not seen; name {name} in "
         f"the static_argnames of that jax.jit"
     )
+
+
+def is_sparse(cls: Any) -> bool:
+    """Whether a class is one of JAX's sparse arrays, which `jax.vmap` maps as one value each."""
+    sparse = sys.modules.get("jax.experimental.sparse")
+    return sparse is not None and isinstance(cls, type) and issubclass(cls, sparse.JAXSparse)

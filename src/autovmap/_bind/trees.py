@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 import jax
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_flatten_with_path
 
-from autovmap._bind.kinds import Kind, a, kind_of
+from autovmap._bind.kinds import Kind, a, is_sparse, kind_of
 from autovmap._bind.leaves import is_no_node, not_a_node
 from autovmap._plan.leaf import root, shape_text
 from autovmap._spec.near import did_you_mean
@@ -288,6 +288,25 @@ def _by_index(
             f"{len(tree.children)}: {plain(tree)!r}; declare each, or one thing for all of it"
         )
     return tree.children
+
+
+def refuse_sparse(value: Any, path: str, ranked: Sequence[str], function: str) -> None:
+    """Refuse JAX's sparse arrays under a rank: their leaves are no arrays of an example's shape.
+
+    `ranked` are the paths of the leaves that have a rank.
+
+    Raises:
+        SpecError: with the path.
+    """
+    sparse = lambda node: is_sparse(type(node))  # noqa: E731
+    for keys, node in tree_flatten_with_path(value, is_leaf=sparse)[0]:
+        where = path + keystr(keys)
+        if sparse(node) and any(leaf.startswith(where) for leaf in ranked):
+            raise SpecError(
+                f"{function}: {where} is a {type(node).__name__}, a sparse array, which can't be "
+                f"mapped under a rank\nPass it dense (.todense()), pass its data and indices as "
+                f"arrays, or give it no rank"
+            )
 
 
 def flatten(values: Mapping[str, Any], function: str) -> tuple[list[Any], Any]:

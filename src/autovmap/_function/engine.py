@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import jax
 import numpy as np
 
-from autovmap._bind.binder import Binder, Call, may_promote
+from autovmap._bind.binder import Binder, Call, looks_for_keys, may_promote
 from autovmap._bind.trees import one_level
 from autovmap._function.identity import in_class_body, is_method, shown_name
 from autovmap._function.rules import Rules
@@ -228,6 +228,14 @@ class Engine:
             raise
         if call.planned.plan.promotion is not None:
             _rank_promotion(call.planned.plan.promotion)
+        if self.ways != PLAIN:
+            for leaf in call.planned.plan.leaves:
+                if leaf.fixed:
+                    raise SpecError(
+                        f"{self.name}(): {leaf.path} is a Ref, which is changed in place: a loop, "
+                        f"chunk, bucket or shard would change a copy\nCall {self.name} itself, or "
+                        f".jit() of it; or pass an array and return the new one"
+                    )
         return call
 
     def run(self, call: Call, parts: "Parts | None" = None, state: Any = ()) -> Any:
@@ -316,7 +324,8 @@ class Engine:
         """Whether calls may take the shortcut: nothing is done but the layers."""
         plain = self._plainly_run and not self._checks_result
         # Under strict the arguments without a rank are looked at too.
-        return plain and self.grouping is FRONT and not self.spec.options.strict
+        looked_at = self.spec.options.strict or looks_for_keys(self.spec)  # in each call
+        return plain and self.grouping is FRONT and not looked_at
 
     # --- A failure ---
 

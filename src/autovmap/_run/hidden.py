@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.kinds import is_key, is_traced, shown
+from autovmap._bind.kinds import is_key, is_sparse, is_traced, shown
 from autovmap._cache import BoundedCache
 from autovmap.errors import SpecError
 
@@ -74,6 +74,20 @@ def refuse_hidden(result: Any, leaves: Iterable[Any], treedef: Any, function: st
     for found in hidden(leaves, treedef):
         if is_traced(found.array):
             raise _error(result, found, function)
+
+
+def refuse_sparse_result(treedef: Any, function: str) -> None:
+    """Refuse JAX's sparse arrays in a result that gets batch dims: their parts are no arrays of it.
+
+    Raises:
+        SpecError: there is one.
+    """
+    for cls, _ in _static_data(treedef):
+        if is_sparse(cls):
+            raise SpecError(
+                f"{function}(): the result holds a {cls.__name__}, a sparse array, whose parts can "
+                f"get no batch dims\nReturn it dense (.todense()), or its data and indices"
+            )
 
 
 def refuse_differing(first: Any, other: Any, function: str) -> None:

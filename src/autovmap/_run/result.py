@@ -14,7 +14,7 @@ from autovmap._plan.leaf import dims_text
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import batched
 from autovmap._run.grouping import FRONT, Grouping
-from autovmap._run.hidden import refuse_hidden
+from autovmap._run.hidden import refuse_hidden, refuse_sparse_result
 from autovmap._run.steps import done
 from autovmap.errors import RankError, SpecError
 
@@ -59,6 +59,7 @@ class Result:
         others = [] if all(gets) else leaves
         refuse_lazy(result, others, self.function)
         refuse_hidden(result, others, self.treedef, self.function)
+        refuse_sparse_result(self.treedef, self.function)
         if self.grouping is FRONT and not others:
             return (leaves,)
         self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not gets[i])
