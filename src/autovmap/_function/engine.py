@@ -251,11 +251,11 @@ class Engine:
                     if planned.nest is None:
                         planned.nest = make_nest(plan, grouping.groups)
                     return run(plan, planned.nest, body, leaves, grouping)
-                from autovmap._function.otherwise import run_otherwise, stretched
+                from autovmap._function.running import run_in_way, stretched
 
                 grouping = stretched(self.spec, grouping, plan, body, leaves)
                 way = (self.spec, self.ways, grouping)
-                return run_otherwise(*way, plan, body, leaves, parts, state)
+                return run_in_way(*way, plan, body, leaves, parts, state)
         except Exception as error:
             self.explain(error, call)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from autovmap._bind.binder import Call
 from autovmap._function.engine import Engine
-from autovmap._function.otherwise import run_otherwise, stretched
 from autovmap._function.rules import from_object
+from autovmap._function.running import run_in_way, stretched
 from autovmap._run.axis_names import naming
 from autovmap._run.steps import prepared
 from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
@@ -61,7 +61,7 @@ def _run_shapes(engine: Engine, examples: list[Example], call: Call, arrays: Seq
             leaves = prepared(plan, arrays)
             grouping = stretched(engine.spec, engine.grouping_of(plan), plan, body, leaves)
             noted = Noted(grouping, examples)
-            result = run_otherwise(engine.spec, engine.ways, noted, plan, body, leaves)
+            result = run_in_way(engine.spec, engine.ways, noted, plan, body, leaves)
             if not examples:  # called as it is: the result is one example's
                 noted.of(result)
             return result

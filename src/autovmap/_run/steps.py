@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,8 @@ def done(array: Any, steps: Steps) -> Any:
                 array = _folded(array, step)
             case Merge():
                 array = _merged(array, step)
+            case _:
+                assert_never(step)
     return array
 
 

@@ -1,4 +1,4 @@
-"""How many examples at once: what stays within a bound on temporary memory, what is quickest."""
+"""Arithmetic of chunk sizes: what fits a bound, which sizes to time, which of them is best."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from autovmap._ways.options import Ways
 from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
 
 
-def run_otherwise(
+def run_in_way(
     spec: Spec,
     ways: Ways,
     grouping: Grouping,
