@@ -284,3 +284,20 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(SpecError, match="the pattern says which axes"):
         named_vmap("a [b] -> a")(jnp.sum).reduce("sum")
     assert f.reduce("sum", axes="time")(jnp.ones((3, 5))).shape == (3,)
+
+
+def test_a_plan_says_the_fold_in_text_and_code() -> None:
+    f = auto_vmap(x=1, y=0)(lambda x, y: x * y)
+    x, y = jnp.ones((4, 1, 3)), jnp.ones(5)
+    for folded in (f.reduce("mean"), f.reduce("max", axes=-1).replace(out_axes=1)):
+        plan = folded.plan(x, y)
+        assert "folded over batch axis" in str(plan)
+        scope: dict[str, Any] = {}
+        exec(plan.code(), scope)
+        np.testing.assert_allclose(scope["call"](f.__wrapped__, x, y), folded(x, y))
+    shown = f.reduce("sum", axes=0).chunk(3).plan_with_outputs(x, y)
+    assert "result    float32[5,3]     .   5 | 3" in str(shown)
+    assert any("and 3 of batch axis -1, the last 2" in step for step in shown.steps)
+    assert shown.svg().startswith("<svg ")
+    with pytest.raises(SpecError, match="there is no code"):
+        f.reduce((jnp.add, 0.0)).plan(x, y).code()

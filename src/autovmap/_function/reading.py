@@ -50,7 +50,8 @@ def _steps(
     mesh = None
     if engine.ways.shard is not None:
         mesh = dict(current_mesh(engine.ways.shard.mesh, engine.name).shape)
-    return answers + steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh)
+    folds = engine.spec.reduce is not None
+    return answers + steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh, folds)
 
 
 def _run_shapes(engine: Engine, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:

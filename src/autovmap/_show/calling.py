@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
+from autovmap._spec.fold import Reduce
 from autovmap._spec.options import FRONT, Randomness
 from autovmap._spec.ranks import Tree
 
@@ -84,6 +85,10 @@ class Calling:
     """What a way of running adds, in words."""
     parted: bool = True
     """Whether a result of several parts is a tuple: known, or taken for granted."""
+    reduce: Reduce | None = None
+    """How the results are folded, if they are."""
+    folded: frozenset[int] = frozenset()
+    """The batch axes that are folded."""
     randomness: Randomness | None = None
 
 

@@ -14,6 +14,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 from autovmap._bind.binder import Call, Slot, argument_slots
 from autovmap._bind.leaves import Kind, is_array, kind_of
 from autovmap._plan.core import kept
+from autovmap._plan.fold import folded_axes
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
@@ -47,6 +48,10 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
         numpy=tuple(row for row, kind in enumerate(kinds) if kind is Kind.NUMPY),
         foreign=tuple(row for row, kind in enumerate(kinds) if kind is Kind.CONVERTIBLE),
         out_axes=spec.options.out_axes,
+        reduce=spec.reduce,
+        folded=frozenset()
+        if spec.reduce is None
+        else folded_axes(plan, spec.reduce, spec.options.axis_name),
         stretch_outputs=spec.options.stretch_outputs,
         core=_core(spec, plan),
         steps=tuple(steps),

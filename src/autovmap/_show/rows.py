@@ -10,7 +10,7 @@ from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.vmaps import part_path
-from autovmap._spec.ranks import CoreDim
+from autovmap._spec.ranks import CoreDim, Mark
 
 MOST_ROWS = 12
 """As many leaves have a row each; of more, those of one argument that are alike share one."""
@@ -115,18 +115,22 @@ def result_rows(
         count = len(plan.parts)
         return tuple(_part(part_path(i, count), part, plan) for i, part in enumerate(plan.parts))
     if outputs is None:
-        return (Row("result", "", "", _cells(Group(), plan), calling.core),)
-    rows = [_output(output, plan) for output in outputs]
+        cells = _cells(Group(), plan, calling.folded)
+        return (Row("result", "", "", cells, calling.core),)
+    alike = calling.reduce is not None and isinstance(calling.reduce.folds, Mark)
+    folded = calling.folded if alike else frozenset[int]()
+    rows = [_output(output, plan, folded) for output in outputs]
     if len(rows) <= MOST_ROWS:
         return tuple(rows)
     groups = itertools.groupby(rows, key=lambda row: row.cells)
     return tuple(_group("result", list(members)) for _, members in groups)
 
 
-def _cells(group: Group, plan: PlanData) -> tuple[Cell, ...]:
+def _cells(group: Group, plan: PlanData, folded: frozenset[int] = frozenset()) -> tuple[Cell, ...]:
     """What an output has along each batch axis."""
     batch = plan.batch_shape
-    held = [axis for axis in range(-len(batch), 0) if group.holds(axis)]
+    own = [axis for axis in range(-len(batch), 0) if axis not in folded]
+    held = [axis for axis in own if group.holds(axis)]
     own = {axis: batch[axis] if group.stretches(axis) else 1 for axis in held}
     return tuple(cell(own.get(axis), size_of(batch, axis)) for axis in columns(plan))
 
@@ -149,7 +153,7 @@ def _part(label: str, group: Group, plan: PlanData) -> Row:
     return Row(label, "", "", _cells(group, plan), tuple(core))
 
 
-def _output(output: Output, plan: PlanData) -> Row:
+def _output(output: Output, plan: PlanData, folded: frozenset[int]) -> Row:
     if not output.array:
         cells = tuple(Cell("", Fill.ABSENT) for _ in columns(plan))
         return Row(output.path, output.dtype, output.dtype, cells, ())
@@ -163,4 +167,4 @@ def _output(output: Output, plan: PlanData) -> Row:
             size = next(dims)
             core.append(str(size) if item.name is None else f"{item.name}={size}")
     array = array_text(output.dtype, output.shape)
-    return Row(output.path, array, output.dtype, _cells(output.group, plan), tuple(core))
+    return Row(output.path, array, output.dtype, _cells(output.group, plan, folded), tuple(core))

@@ -19,6 +19,7 @@ def steps(
     sized: Sized | None = None,
     sharded: Collection[int] = (),
     mesh: Mapping[Any, int] | None = None,
+    folds: bool = False,
 ) -> tuple[str, ...]:
     """A line for each way, in the order in which they apply: bucket, shard, chunk, loop.
 
@@ -28,6 +29,7 @@ def steps(
         sized: how many examples at once, where that is decided.
         sharded: the batch axes along which arguments lie on several devices.
         mesh: the sizes of the mesh's axes, for a shard.
+        folds: whether results are folded, so that no chunk overlaps another.
     """
     found: list[str] = []
     inner = plan
@@ -48,7 +50,7 @@ def steps(
         found.append(_shards(shards))
     if ways.chunk is not None:
         at = () if ways.shard is not None else sharded
-        found += _chunk(inner, ways.chunk, sized, at, ways.shard is not None)
+        found += _chunk(inner, ways.chunk, sized, at, ways.shard is not None, folds)
     return tuple(found)
 
 
@@ -71,7 +73,12 @@ def _shards(shards: Shards) -> str:
 
 
 def _chunk(
-    plan: PlanData, asked: Chunk, sized: Sized | None, sharded: Collection[int], each: bool
+    plan: PlanData,
+    asked: Chunk,
+    sized: Sized | None,
+    sharded: Collection[int],
+    each: bool,
+    folds: bool,
 ) -> list[str]:
     where = " on each device" if each else ""
     found: list[str] = []
@@ -83,7 +90,7 @@ def _chunk(
             found.append(f"chunk size: at most {sized.examples} examples, {_timed(sized)}")
         else:
             found.append(f"chunk size: at most {sized.examples} examples fit {bound}{where}")
-    chunks = plan_chunks(plan, 1 if sized is None else sized.examples, sharded)
+    chunks = plan_chunks(plan, 1 if sized is None else sized.examples, sharded, not folds)
     found.append(f"chunk: {_chunks(chunks)}{where}")
     if asked.remat:
         found.append("remat: a chunk is computed again in the backward pass")
@@ -108,7 +115,9 @@ def _chunks(chunks: Chunks) -> str:
     if not chunks.splits:
         return "all examples at once"
     cut = " and ".join(f"{split.step} of batch axis {split.axis}" for split in chunks.splits)
-    overlap = any(split.overlap for split in chunks.splits)
+    if chunks.rest is not None:
+        cut += f", the last {chunks.rest_steps[-1]}"
+    overlap = any(split.overlaps and split.overlap for split in chunks.splits)
     return f"{chunks.count} chunks of {chunks.examples} examples ({cut})" + (
         ", the last overlapping" * overlap
     )
