@@ -102,7 +102,9 @@ def static_key(value: Any) -> Hashable:
         Changing: it may change, or something that it holds.
     """
     cls = cast("type[Any]", type(value))
-    return (cls, value) if cls in ATOMS else _key(value, Walk())
+    if cls in ATOMS or (cls is types.FunctionType and _is_bare(value)):
+        return (cls, value)  # most are one of these, at each call: nothing is looked through
+    return _key(value, Walk())
 
 
 def check_constant(value: Any, fixed: bool = False) -> None:
@@ -212,9 +214,14 @@ def _builtin(value: Any, walk: Walk) -> Hashable:
     return Same(owner), value.__name__, _key(owner, walk.into(value, ".__self__"))
 
 
+def _is_bare(value: Any) -> bool:
+    """Whether a function holds nothing: no closure, no defaults."""
+    return value.__closure__ is None and value.__defaults__ is None and not value.__kwdefaults__
+
+
 def _function(value: Any, walk: Walk) -> Hashable:
     cells, defaults, keywords = value.__closure__, value.__defaults__, value.__kwdefaults__
-    if (cells is None and defaults is None and keywords is None) or _is_trusted(value):
+    if _is_bare(value) or _is_trusted(value):
         return value
     parts: dict[Any, Any] = {**(keywords or {}), **dict(enumerate(defaults or ()))}
     for name, cell in zip(value.__code__.co_freevars, cells or (), strict=True):
