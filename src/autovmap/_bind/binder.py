@@ -8,7 +8,7 @@ kept of a call is structure, shapes and dtypes.
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
@@ -28,6 +28,7 @@ from autovmap._bind.trees import (
     Match,
     array_leaves,
     fresh,
+    holders,
     is_storable,
     match,
     refuse_sparse,
@@ -66,7 +67,7 @@ from autovmap._spec.spec import (
     VAR_POSITIONAL,
     Spec,
 )
-from autovmap.errors import BatchShapeError, SpecError
+from autovmap.errors import BatchShapeError, CoreSizeError, RankError, SpecError
 
 STYLES, LAYOUTS, PLANS = 128, 256, 1024
 """How many of each are kept for a function."""
@@ -82,6 +83,8 @@ class Layout:
     whole: tuple[bool, ...]
     groups: tuple[int | None, ...]
     ranked: tuple[int, ...]
+    holders: tuple[str, ...] = ()
+    """For messages: the types that hold leaves which lie deep inside an argument."""
 
 
 @dataclass(slots=True)
@@ -224,7 +227,13 @@ class Binder:
         key = (layout, *[facts(leaves[i]) for i in layout.ranked])
         planned = self._plans.get(key) if run else None
         if planned is None:
-            planned = self._plan(layout, leaves, run)
+            try:
+                planned = self._plan(layout, leaves, run)
+            except (RankError, BatchShapeError, CoreSizeError):
+                held = tuple(holder for value in values for holder in holders(value))
+                if any(held):  # once more, with more to say of leaves deep inside
+                    self._plan(replace(layout, holders=held), leaves, run)
+                raise
             if run:
                 self._plans.put(key, planned)
         call = Call(args, kwargs, style, leaves, treedef, planned)
@@ -326,7 +335,7 @@ class Binder:
             )
             if leaf is not None:
                 places.append(i)
-                rows.append(leaf)
+                rows.append(replace(leaf, holder=layout.holders[i]) if layout.holders else leaf)
         rows, dropped = drop_optional(rows)
         for j, i in enumerate(places):
             one = isinstance(layout.ranks[i], OneBatch)

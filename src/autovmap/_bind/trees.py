@@ -367,6 +367,23 @@ def fresh(value: Any) -> Any:
         return value
 
 
+def holders(value: Any, fields: int = 0, holder: str = "") -> Iterator[str]:
+    """For each leaf, the type that holds it, if it lies under fields of fields; else "".
+
+    >>> list(holders({"a": (1, 2), "b": 3}))
+    ['', '', '']
+    """
+    children = None if value is None else _keyed_children(value)
+    if children is None:
+        yield from [holder if fields > 1 else ""] * (value is not None)
+        return
+    for key, child in children:
+        if isinstance(key, GetAttrKey):
+            yield from holders(child, fields + 1, type(value).__name__)
+        else:
+            yield from holders(child, fields, holder)
+
+
 def is_storable(treedef: Any) -> bool:
     """Whether a treedef may be kept: all that its nodes hold beside their children hashes.
 

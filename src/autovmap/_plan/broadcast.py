@@ -56,8 +56,9 @@ def _conflict(
 ) -> str:
     """Both leaves, their shapes and sizes, who else has these sizes, and what to do."""
     lines = [
-        f"{function}(): {axis_text(axis, names)} has size {one.size(axis)} in {one.path} and size "
-        f"{other.size(axis)} in {other.path}; along a batch axis sizes must be equal, 1 or missing",
+        f"{function}(): {axis_text(axis, names)} has size {one.size(axis)} in {one.named} and size "
+        f"{other.size(axis)} in {other.named}; along a batch axis sizes must be equal, 1 or "
+        f"missing",
         f"  {account(one)}",
         f"  {account(other)}",
     ]

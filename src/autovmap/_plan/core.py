@@ -84,7 +84,7 @@ def core_sizes(leaves: Sequence[Leaf], dropped: frozenset[str], function: str) -
 
 def _wrong_size(leaf: Leaf, dim: CoreDim, size: Dim, function: str) -> str:
     return (
-        f"{function}(): a core dim of {leaf.path} has the fixed size {dim.size}, but got {size}\n"
+        f"{function}(): a core dim of {leaf.named} has the fixed size {dim.size}, but got {size}\n"
         f"{_place(dim)}  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
         f"Pass an array of that core size"
     )
@@ -104,7 +104,7 @@ def _conflict(
     accounts = "".join(f"  {account(x)}, core shape {tuple_text(x.core)}\n" for x in both)
     return (
         f"{function}(): inconsistent size for core dimension {dim.name!r}: {other[0]} in "
-        f"{other[1].path} and {size} in {leaf.path}\n{places}{accounts}"
+        f"{other[1].named} and {size} in {leaf.named}\n{places}{accounts}"
         f"Core dims of one name have one size; they do not broadcast"
     )
 

@@ -38,6 +38,16 @@ class Leaf:
     placed: tuple[tuple[int | None, Dim], ...] | None = None
     """For each dim, once the plan's first steps are done: its batch axis (None: core), its size."""
 
+    holder: str = ""
+    """For messages: the type that holds it, if it lies deep inside of its argument."""
+
+    @property
+    def named(self) -> str:
+        """Its path; of one deep inside of an argument, the argument first, and what holds it."""
+        if not self.holder:
+            return self.path
+        return f"{root(self.path)} (at {self.path}, in a {self.holder})"
+
     @property
     def batch_ndim(self) -> int:
         """How many batch dims it has."""
@@ -139,12 +149,12 @@ def checked_leaf(leaf: Leaf, position: int, function: str, hint: str = "") -> Le
         number = list_hint(leaf.path) if not leaf.shape else ""
         if leaf.dtype.startswith("key<"):
             raise RankError(
-                f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below "
+                f"{function}(): {leaf.named} is {describe(leaf)}, of rank {len(leaf.shape)}, below "
                 f"its base rank {leaf.rank}{named}; a typed PRNG key is one element, and its rank "
                 f'is "key"'
             )
         raise RankError(
-            f"{function}(): {leaf.path} is {describe(leaf)}, of rank {len(leaf.shape)}, below its "
+            f"{function}(): {leaf.named} is {describe(leaf)}, of rank {len(leaf.shape)}, below its "
             f"base rank {leaf.rank}{named}; pass an array with at least {dims_text(leaf.rank)}, or "
             f"declare a lower base rank{number}{hint}"
         )
