@@ -1,5 +1,6 @@
 """The site: `sphinx-build -W --keep-going -n -b html docs docs/_build/html`."""
 
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from autovmap._spec.options import DEFAULTS
+
 project = "autovmap"
 author = "The autovmap authors"
 project_copyright = author
 release = version = metadata.version("autovmap")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 nitpicky = True
 # Docstrings are plain Python: a single backtick is code.
@@ -23,6 +26,7 @@ myst_heading_anchors = 4
 
 add_module_names = False
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"inherited-members": False}
 napoleon_use_rtype = False
@@ -33,9 +37,19 @@ html_theme = "furo"
 html_title = f"autovmap {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def show_defaults(app: Sphinx, *rest: Any) -> tuple[str | None, str | None] | None:
+    """Show an option that was not given by its default: which one was given has to be known."""
+    signature, returns = rest[-2:]
+    if not signature or "=_UNSET" not in signature:
+        return None
+    named = re.sub(r"(\w+)=_UNSET", lambda m: f"{m[1]}={DEFAULTS[m[1]]!r}", signature)
+    return named, returns
 
 
 def trim_blocks(app: Sphinx, doctree: nodes.document) -> None:
@@ -68,8 +82,24 @@ def show_pictures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             frame += image
 
 
+OUTSIDE = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
+"""Pages whose text stands beside the folder of the docs."""
+
+
+def take_in(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Fill the pages that only point to a text outside, and let links to these lead to them."""
+    if docname in OUTSIDE:
+        text = Path(app.srcdir).parent.joinpath(OUTSIDE[docname]).read_text(encoding="utf-8")
+        source[0] = text.replace("](docs/", "](")
+    for page, file in OUTSIDE.items():
+        for link in (f"](../{file}", f"]({file}"):
+            source[0] = source[0].replace(link, f"]({page}.md")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what this file adds to Sphinx."""
+    app.connect("source-read", take_in)
+    app.connect("autodoc-process-signature", show_defaults)
     app.connect("doctree-read", trim_blocks)
     app.connect("doctree-resolved", show_pictures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -54,7 +54,14 @@ def energy(charge, position, metric):
     return charge
 
 
+@auto_vmap(x=1, center=1, scale=0)
+def log_density(x, center, scale):
+    """Stand for the function of `index.md`."""
+    return x
+
+
 PLANS: dict[str, Callable[[], Plan]] = {
+    "index": lambda: log_density.plan(f32(1000, 3), f32(4, 1, 3), 2.0),
     "readme": lambda: energy.plan(2.0, f32(7, 1, 3), f32(7, 5, 3, 3)),
     "start-one": lambda: distance.plan(f32(1000, 2), f32(2), f32(2)),
     "start-grid": lambda: distance.plan(f32(1000, 2), f32(2), f32(5, 1, 2)),

@@ -131,7 +131,7 @@ def match(tree: Tree, value: Any, path: str, what: str) -> list[Match]:
     >>> for found in match(ByName((("b", Core(1)), ("a", UNMAPPED))), {"a": 1, "b": [2]}, "x", ""):
     ...     print(found)
     ("x['a']", Unmapped(), False)
-    ("x['b'][0]", Core(rank=1, dims=()), False)
+    ("x['b'][0]", Core(rank=1, dims=(), shaped=False), False)
     """
     return _match(tree, value, path, what, True)
 

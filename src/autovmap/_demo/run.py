@@ -20,7 +20,7 @@ from autovmap._demo.study import (
 NO_MATPLOTLIB = """\
 No picture: matplotlib is not installed. To get it:
 
-    pip install "autovmap[demo]"
+    pip install matplotlib
 """
 
 

@@ -45,7 +45,7 @@ class Group:
         """The dims of an output that has these of its batch axes, before they are composed.
 
         >>> Group(-2).layout([-2, -1])
-        (None, -2, -1, CoreDim(name=None, size=None, optional=False, at=None))
+        (None, -2, -1, CoreDim(name=None, size=None, optional=False, at=None, text=None))
         """
         if self.items is not None:
             return tuple(x for x in self.items if not isinstance(x, int) or x in axes)

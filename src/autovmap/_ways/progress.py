@@ -26,7 +26,7 @@ def reporting(
         from tqdm.auto import tqdm
     except ImportError as error:
         raise SpecError(
-            f"{function}.chunk(progress=True) needs tqdm: pip install 'autovmap[progress]', or "
+            f"{function}.chunk(progress=True) needs tqdm: pip install tqdm, or "
             f"pass a function that takes (done, total)"
         ) from error
     with warnings.catch_warnings():
