@@ -5,11 +5,12 @@ import functools
 from autovmap._bind.binder import Call
 from autovmap._bind.hints import call_hints
 from autovmap._function.engine import Engine
+from autovmap._lines import wrapped
 from autovmap._run.depend import dependence_error
 from autovmap._run.failures import diagnose, hint
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
-from autovmap.errors import AutoVmapError, wrapped
+from autovmap.errors import AutoVmapError
 
 
 def diagnosed(engine: Engine, error: Exception, call: Call) -> Exception | None:

@@ -5,7 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from autovmap.errors import AutoVmapError, SpecError, wrapped
+from autovmap._lines import wrapped
+from autovmap.errors import AutoVmapError, SpecError
 
 FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
 STRICT = r"strict=True lets nothing stretch \(vmap never does\),\sbut"
