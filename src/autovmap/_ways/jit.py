@@ -14,8 +14,15 @@ from autovmap._bind.kinds import Kind, kind_of
 from autovmap._frames import interface
 from autovmap._run.carried import carried
 from autovmap._spec.annotations.scope import Scope
-from autovmap._spec.ranks import is_mapped
-from autovmap._spec.spec import KEYWORD_ONLY, POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Spec
+from autovmap._spec.ranks import ByName, is_mapped
+from autovmap._spec.spec import (
+    KEYWORD_ONLY,
+    POSITIONAL_ONLY,
+    POSITIONAL_OR_KEYWORD,
+    VAR_KEYWORD,
+    VAR_POSITIONAL,
+    Spec,
+)
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import given_names, refuse_changing, static_names
 from autovmap._ways.untraceable import untraceable
@@ -77,15 +84,21 @@ def jit_options(
         SpecError: a name is no parameter, or has a base rank and can't be static.
     """
     names = tuple(p.name for p in spec.parameters)
-    ranked = [p.name for p in spec.parameters if is_mapped(p.rank)]
+    ranked = {p.name for p in spec.parameters if is_mapped(p.rank)}
+    for p in spec.parameters:
+        if p.kind is VAR_KEYWORD and isinstance(p.rank, ByName):
+            ranked.update(str(name) for name, _ in p.rank.children)
     skipped = names[0] if skip_first and names else ""
     if static is None:
         found = static_names(
             spec, signature, scope, lambda x: jax.tree_util.all_leaves([x]), skipped
         )
     else:
-        found = given_names(static, "static_argnames", spec.function, names, ranked)
-    donate = given_names(donated or (), "donate_argnames", spec.function, names)
+        found = given_names(static, "static_argnames", spec, ranked)
+    donate = given_names(donated or (), "donate_argnames", spec)
+    # Which values `*args` and `**kwargs` have is known at a call alone, so it is taken apart there.
+    variadic = {p.name for p in spec.parameters if p.kind in (VAR_POSITIONAL, VAR_KEYWORD)}
+    partition = partition or not variadic.isdisjoint(found)
     both = set(found) & set(donate)
     if both or (partition and donate):
         why = f"{both.pop()!r} is static" if both else "partition=True takes arguments apart"
@@ -166,7 +179,8 @@ def _entry(
 
     @interface  # JAX leaves its own frames out on the way to the caller
     def entry(*args: Any, **kwargs: Any) -> Any:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
+        bound = signature.bind(*args, **kwargs).arguments
+        for name, value in (*bound.items(), *kwargs.items()):
             if name not in seen:
                 continue
             refuse_changing(value, f"{options.name}.jit(): {name}", fixed=True)
@@ -203,11 +217,12 @@ def _places(signature: inspect.Signature, what: str, names: Sequence[str]) -> di
     by_position = (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)
     by_name = (POSITIONAL_OR_KEYWORD, KEYWORD_ONLY)
     named = [p for p in parameters if p.name in names]
+    keywords = set(names) - {p.name for p in parameters}  # which **kwargs takes
     return {
         f"{what}_argnums": tuple(
             i for i, p in enumerate(parameters) if p.name in names and p.kind in by_position
         ),
-        f"{what}_argnames": tuple(p.name for p in named if p.kind in by_name),
+        f"{what}_argnames": (*(p.name for p in named if p.kind in by_name), *sorted(keywords)),
     }
 
 

@@ -16,8 +16,8 @@ from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.trees import flatten, is_storable
 from autovmap._cache import BoundedCache
 from autovmap._run.carried import carried
-from autovmap._spec.ranks import OneBatch, leaves_of
-from autovmap._spec.spec import Spec
+from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
+from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap._ways.constant import Changing, static_key
 from autovmap._ways.settings import settings
 from autovmap._ways.statics import refuse_changing, refuse_static
@@ -29,8 +29,8 @@ EIGHTH = 8
 """With so many different values of a static number, there is a warning."""
 
 ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.STRUCT, Kind.REF)
-STATIC, WITH_NUMBERS, ARRAYS_ALONE = range(3)
-"""What of an argument is traced: nothing, arrays and numbers, or arrays."""
+STATIC, WITH_NUMBERS, WITH_FLOATS, ARRAYS_ALONE = range(4)
+"""What of an argument is traced: nothing, arrays and numbers, arrays and floats, or arrays."""
 
 
 class Static:
@@ -82,6 +82,9 @@ class Partition:
         """
         self._spec = spec
         self._static = frozenset(static)
+        self._variadic = {
+            p.name for p in spec.parameters if p.kind in (VAR_POSITIONAL, VAR_KEYWORD)
+        }
         self._layouts: BoundedCache[tuple[int, ...]] = BoundedCache(LAYOUTS)
         self._numbers: dict[Any, set[Any]] = {}
 
@@ -124,7 +127,9 @@ class Partition:
                         raise Changing(leaf, "", "is an array")
                     as_array = traced != STATIC
                 else:
-                    as_array = traced == WITH_NUMBERS and kind in NUMBERS
+                    as_array = (traced == WITH_NUMBERS and kind in NUMBERS) or (
+                        traced == WITH_FLOATS and isinstance(leaf, (float, complex))
+                    )
                 if as_array:
                     arrays.append(leaf)
                 statics.append(None if as_array else Static(leaf))
@@ -161,8 +166,10 @@ class Partition:
     def _treats(self, count: int, names: Sequence[str]) -> Iterator[int]:
         """How each argument is treated if it is a leaf."""
         for slot in argument_slots(self._spec, count, names):
-            if slot.parameter in self._static:
+            if slot.parameter in self._static or slot.place in self._static:
                 yield STATIC
+            elif slot.parameter in self._variadic and not is_mapped(slot.rank):
+                yield WITH_FLOATS  # an int among them is an option, as in `axis=0`
             elif any(isinstance(leaf, OneBatch) for leaf in leaves_of(slot.rank)):
                 yield ARRAYS_ALONE  # no number has a dim to map
             else:

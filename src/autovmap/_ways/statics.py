@@ -8,7 +8,7 @@ import enum
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
-from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
+from autovmap._spec.spec import VAR_KEYWORD, Spec
 from autovmap._ways.constant import Changing, check_constant, is_constant
 from autovmap.errors import SpecError
 
@@ -42,7 +42,7 @@ def static_names(
     """
     found: list[str] = []
     for p in spec.parameters:
-        if p.name == skipped or is_mapped(p.rank) or p.kind in (VAR_POSITIONAL, VAR_KEYWORD):
+        if p.name == skipped or is_mapped(p.rank):
             continue
         parameter = signature.parameters[p.name]
         said = _said_by_annotation(parameter.annotation, scope)
@@ -89,10 +89,13 @@ def _is_static(annotation: Any) -> bool | None:
     return False if issubclass(cls, TRACED) or hasattr(cls, "at") else None
 
 
-def given_names(
-    given: Any, what: str, function: str, known: Sequence[str], ranked: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """The parameters that a caller named in `static_argnames` or `donate_argnames`, checked."""
+def given_names(given: Any, what: str, spec: Spec, ranked: Collection[str] = ()) -> tuple[str, ...]:
+    """What a caller named in `static_argnames` or `donate_argnames`, checked.
+
+    A name is a parameter's, or that of a keyword which `**kwargs` takes.
+    """
+    function, known = spec.function, [p.name for p in spec.parameters]
+    takes_any = any(p.kind is VAR_KEYWORD for p in spec.parameters)
     try:
         names: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
     except TypeError:
@@ -100,7 +103,7 @@ def given_names(
             f"{function}.jit(): {what} is {given!r}; give the name of a parameter, or several"
         ) from None
     for name in names:
-        if name not in known:
+        if name not in known and not takes_any:
             raise SpecError(
                 f"{function}.jit(): {what} has {name!r}, which is not a parameter; these are: "
                 f"{', '.join(known) or 'none'}"
