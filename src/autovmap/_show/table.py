@@ -74,9 +74,8 @@ def table(
     if len(results) > MOST_LINES:
         lines.append(f"... and {len(results) - MOST_LINES} outputs more")
     lines += [_layer(plan, calling, i) for i in range(len(plan.layers))]
-    for text, _ in remarks(plan, calling):
-        whole = text in calling.steps  # says why at its end
-        lines += wrap(text, WIDTH - 2, subsequent_indent="  ") if whole else [text]
+    for text, _ in remarks(plan, calling):  # whole, as a remark says why at its end
+        lines += wrap(ascii_text(text), WIDTH - 2, subsequent_indent="  ", break_long_words=False)
     lines += [f"({legend})"] if (legend := _legend([*shown, *results])) else []
     return "\n".join([ascii_text(title), *(f"  {_cut(ascii_text(line))}" for line in lines)])
 
