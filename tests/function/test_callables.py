@@ -150,7 +150,7 @@ def test_builtins_with_a_signature(builtin: Any, ranks: Any, args: Any, expected
 
 def test_the_name_of_a_ufunc_is_said() -> None:
     with pytest.raises(SpecError, match=r"\badd\(\)"):
-        auto_vmap(0, 0, 0, 0)(jnp.add)
+        auto_vmap(nothing=0)(jnp.add)
 
 
 def test_a_class_is_a_callable() -> None:
