@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autovmap import CoreSizeError, RankError, SpecError, auto_vmap
+from autovmap import AutoVmapError, CoreSizeError, RankError, SpecError, auto_vmap
 from faults.saying import says
 from spec.signatures.gufuncs import a_signature, split
 
@@ -30,6 +30,15 @@ def turned(R: Any, p: Any) -> Any:
 def distances(x: Any, y: Any) -> Any:
     """Squared distances of all points to all others."""
     return ((x[:, None] - y) ** 2).sum(-1)
+
+
+def planned(function: Any, structs: Any) -> Any:
+    """The plan's rows and layers, or the class of what is refused: dims may be dropped amiss."""
+    try:
+        plan = function.plan(*structs)
+    except AutoVmapError as error:
+        return type(error)
+    return plan.args, plan.layers
 
 
 rotate = auto_vmap(R={"wxyz": "(4)"}, p="(3)")(turned)
@@ -202,5 +211,4 @@ class TestRoundTrip:
             )
             for dims in inputs
         ]
-        assert one.plan(*structs).layers == other.plan(*structs).layers
-        assert one.plan(*structs).args == other.plan(*structs).args
+        assert planned(one, structs) == planned(other, structs)
