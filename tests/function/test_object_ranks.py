@@ -245,7 +245,7 @@ class TestRefused:
             def at(x: Any) -> Any:
                 return x
 
-        with pytest.raises(SpecError, match=says("Holder.at is no method, so give x a rank")):
+        with pytest.raises(SpecError, match=says("Holder.at is not a method, so give x a rank")):
             Holder.at(jnp.ones(3))
 
     @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ class TestReplace:
         assert cost_of(numbers(4, 3), 1.0, 1.0)["parts"][0].shape == (4, 3)
 
     def test_what_is_no_option(self) -> None:
-        with pytest.raises(SpecError, match=r"replace\(\): 'x' is no option; the options are in_a"):
+        with pytest.raises(
+            SpecError, match=r"replace\(\): 'x' is not an option; the options are in_a"
+        ):
             cost_of.replace(x=0)
         with pytest.raises(SpecError, match="randomness is 'other'"):
             cost_of.replace(randomness="other")

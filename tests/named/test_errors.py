@@ -146,9 +146,9 @@ class TestDeclaring:
         ("pattern", "sizes", "said"),
         [
             ("a -> a", {"b": 2}, "no axis 'b'; its axes are: a"),
-            ("a -> a", {"a": -1}, "a=-1 is no size; it is a non-negative int\n"),
-            ("a -> a", {"a": True}, "a=True is no size"),
-            ("a -> a", {"a": (2, 3)}, "is no size"),
+            ("a -> a", {"a": -1}, "a=-1 is not a size; it is a non-negative int\n"),
+            ("a -> a", {"a": True}, "a=True is not a size"),
+            ("a -> a", {"a": (2, 3)}, "is not a size"),
             ("a... -> a...", {"a": "xy"}, "or a tuple of them"),
             ("a -> a b", {}, "no argument has the axis 'b'.*give b="),
             ("a -> a ...", {}, "no argument has the axis"),

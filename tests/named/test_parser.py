@@ -32,7 +32,7 @@ REFUSED = [
     ("3... -> ", "repeats what has no name", "  3... -> \n  ^^^^"),
     ("[...] [...] -> ", r"\[\.\.\.\] twice", "  [...] [...] -> \n   ^^^   ^^^"),
     ("([...]) -> ", "in a composition of an argument", "  ([...]) -> \n    ^^^"),
-    ("9999999999999999999 -> ", "no size of an array", None),
+    ("9999999999999999999 -> ", "not the size of an array", None),
     ("(" * 40 + ")" * 40 + " ->", "nested more than 32 deep", None),
 ]
 

@@ -475,7 +475,7 @@ def _defaults(
 
 def _no_class(function: str) -> str:
     return (
-        f"{function}(): its first argument is no class. Below @classmethod, Python 3.13 and later "
-        f"give the class to a call alone, not to .plan, .batch and the like: put @auto_vmap above "
-        f"@classmethod"
+        f"{function}(): its first argument is not a class. Below @classmethod, Python 3.13 and "
+        f"later give the class to a call alone, not to .plan, .batch and the like: put @auto_vmap "
+        f"above @classmethod"
     )

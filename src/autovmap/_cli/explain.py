@@ -202,7 +202,7 @@ def _nothing(names: Sequence[str]) -> Callable[..., Any]:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     for name in names:
         if not name.isidentifier():
-            raise MisuseError(f"{name!r} is no name for a parameter")
+            raise MisuseError(f"{name!r} is not a name for a parameter")
     cast("Any", f).__signature__ = inspect.Signature(
         [inspect.Parameter(name, kind) for name in names]
     )
@@ -218,13 +218,13 @@ def _ranks(spec: str) -> list[Any] | dict[str, Any]:
             raise MisuseError(f"SPEC {spec} can't be read as a dict: {error}") from error
         if isinstance(found, dict) and all(isinstance(name, str) for name in found):
             return found
-        raise MisuseError(f"SPEC {spec} is no dict from names to ranks")
+        raise MisuseError(f"SPEC {spec} is not a dict from names to ranks")
     ranks: list[Any] = []
     for word in (word.strip().strip("'\"") for word in spec.split(",")):
         if word not in ("key", "None") and not word.isdecimal():
             raise MisuseError(
-                f"SPEC {spec!r} is no signature (it has no ->), no module:name, and {word!r} in "
-                f"it is no base rank: an int, None or key"
+                f"SPEC {spec!r} is not a signature (it has no ->) or a module:name, and {word!r} "
+                f"in it is not a base rank: an int, None or key"
             )
         ranks.append({"key": "key", "None": None}.get(word) if not word.isdecimal() else int(word))
     return ranks
@@ -287,7 +287,7 @@ def _argument(text: str, scope: Any) -> tuple[str | None, Any]:
     words = [word.strip() for word in inner.split(",") if word.strip()]
     for word in words:
         if not word.isdecimal() and not word.isidentifier():
-            raise MisuseError(f"SHAPE {text!r}: {word!r} is no size")
+            raise MisuseError(f"SHAPE {text!r}: {word!r} is not a size")
     shape: Any = tuple(int(word) for word in words if word.isdecimal())
     if len(shape) < len(words):
         shape = cast("Any", jax.export).symbolic_shape(",".join(words), scope=scope)
@@ -305,4 +305,4 @@ def _dtype(word: str, text: str) -> Any:
     try:
         return jnp.dtype(SHORT[short[1]] + short[2] if short else word)
     except TypeError as error:
-        raise MisuseError(f"SHAPE {text!r}: {word!r} is no dtype") from error
+        raise MisuseError(f"SHAPE {text!r}: {word!r} is not a dtype") from error

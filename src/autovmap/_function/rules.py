@@ -112,7 +112,7 @@ class Rules:
         return (
             f"{self._function}(): base rank {self._parameters[rule]}, from self: it depends on "
             f"the values of an array that is traced here, as in a compiled call. A rank is read "
-            f"from what is static of self: shapes, dtypes, and fields that are no arrays"
+            f"from what is static of self: shapes, dtypes, and fields that are not arrays"
         )
 
     def no_object(self) -> SpecError:
@@ -121,7 +121,7 @@ class Rules:
         return SpecError(
             f"{self._function}(): base rank {name}: got a function. A function is for methods, "
             f"whose object knows the rank, as in @auto_vmap({name}=lambda self: self.ndim); "
-            f"{self._function} is no method, so give {name} a rank"
+            f"{self._function} is not a method, so give {name} a rank"
         )
 
 

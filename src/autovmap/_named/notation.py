@@ -226,7 +226,7 @@ class _Parser:
         if not token.text.isdigit():
             return Axis(token.text, None, core, token.span)
         if len(token.text) > MOST_DIGITS:
-            raise mistake(self.text, "has a number that is no size of an array", token.span)
+            raise mistake(self.text, "has a number that is not the size of an array", token.span)
         return Axis(None, int(token.text), core, token.span)
 
     def group(self, opening: _Token, core: bool, depth: int) -> Parts:

@@ -191,7 +191,7 @@ def read_sizes(pattern: Pattern, given: Mapping[str, Any], function: str) -> Siz
         if name not in names or name == ANONYMOUS:
             shown = ", ".join(n for n in names if n != ANONYMOUS) or "none"
             raise SpecError(
-                f"{function}(): {name}={value!r} is no option, and the pattern has no axis "
+                f"{function}(): {name}={value!r} is not an option, and the pattern has no axis "
                 f"{name!r}; its axes are: {shown}\n  {pattern.text}"
             )
         read.append((name, _size(pattern, name, value, name in repeated, function)))
@@ -209,7 +209,7 @@ def _size(
             wanted = "a non-negative int" + ", or a tuple of them" * repeated
             spans = [axis.span for axis in _all_axes(pattern) if axis.name == name]
             raise SpecError(
-                f"{function}(): {name}={value!r} is no size; it is {wanted}\n"
+                f"{function}(): {name}={value!r} is not a size; it is {wanted}\n"
                 f"{pointed(pattern.text, *spans)}"
             )
     read = tuple(int(size) for size in sizes)

@@ -109,7 +109,7 @@ def refuse_unknown_options(given: Mapping[str, Any], function: str) -> None:
     for name in given:
         if name not in DEFAULTS:
             raise SpecError(
-                f"{function}.replace(): {name!r} is no option; the options are "
+                f"{function}.replace(): {name!r} is not an option; the options are "
                 f"{', '.join(DEFAULTS)}{did_you_mean(name, DEFAULTS) or '.'} Other ranks are "
                 f"declared by decorating {function}.__wrapped__"
             )

@@ -204,7 +204,7 @@ def check_extent(spec: Spec) -> None:
     for name in (name for group in spec.extent.groups for name in group):
         if name not in ranked:
             raise SpecError(
-                f"{spec.function}.outer(): {name!r} is no ranked parameter; these are: "
+                f"{spec.function}.outer(): {name!r} is not a ranked parameter; these are: "
                 f"{', '.join(ranked) or 'none'}"
             )
         if name in seen:

@@ -229,7 +229,7 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
             axes.append((entry,))
         else:
             raise SpecError(
-                f"{function}.shard(): {entry!r} is no mesh axis; an entry is a name, a tuple of "
+                f"{function}.shard(): {entry!r} is not a mesh axis; an entry is a name, a tuple of "
                 f"names, or None for not sharded"
             )
     if mesh is not None and not hasattr(mesh, "axis_names"):

@@ -37,7 +37,7 @@ def vectorized(
         )
     if not isinstance(cast("object", excluded), Iterable):
         raise SpecError(
-            f"vectorize: excluded={excluded!r} is no set of arguments; give their indices or "
+            f"vectorize: excluded={excluded!r} is not a set of arguments; give their indices or "
             f"names, as in excluded={{'scale'}}"
         )
     if not all(isinstance(cast("object", one), (int, str)) for one in excluded):
@@ -60,7 +60,7 @@ def vectorized(
         declared = Declaration(ranks=_scalars(found, left_out, skip_first), numpy_calls=True)
     else:
         if not isinstance(cast("object", signature), str):
-            raise SpecError(f"not a valid gufunc signature: {signature!r} is no string")
+            raise SpecError(f"not a valid gufunc signature: {signature!r} is not a string")
         read_gufunc(signature)
         declared = Declaration((signature,), excluded=left_out, numpy_calls=True)
     if readable:

@@ -104,9 +104,9 @@ def test_the_rest_of_the_interface():
     assert f.batch(2)(x, 1.0).shape == (2, 5, 3)
     grad = auto_vmap(scaled_sum).lift(jax.grad)
     assert grad(x, jnp.ones((4, 1))).shape == (4, 5, 3)
-    with pytest.raises(SpecError, match=r"outer\(\): 'power' is no ranked parameter"):
+    with pytest.raises(SpecError, match=r"outer\(\): 'power' is not a ranked parameter"):
         f.outer("power")(x, 1.0)
-    with pytest.raises(SpecError, match=r"outer\(\): 'z' is no ranked parameter"):
+    with pytest.raises(SpecError, match=r"outer\(\): 'z' is not a ranked parameter"):
         f.outer("z")
 
 

@@ -70,7 +70,7 @@ class TestErrors:
             ("scale", "excluded='scale' is one argument, and excluded is a set of them; give"),
             ("", "excluded='' is one argument"),
             (1, "excluded=1 is one argument, and excluded is a set of them; give excluded={1}"),
-            (1.5, "excluded=1.5 is no set of arguments; give their indices or names"),
+            (1.5, "excluded=1.5 is not a set of arguments; give their indices or names"),
         ],
     )
     @pytest.mark.parametrize("signature", [None, "(n)->(n)"])
