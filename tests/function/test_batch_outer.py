@@ -89,7 +89,7 @@ class TestBatch:
 
     @pytest.mark.parametrize("wrong", [-1, 2.0, True, "3", None, (2, 3)])
     def test_of_a_wrong_size(self, wrong: Any) -> None:
-        with pytest.raises(SpecError, match=r"(?s)draw\.batch\(\): got .* non-negative\sints"):
+        with pytest.raises(SpecError, match=r"(?s)draw\.batch\(\): got .*\snon-negative\sints"):
             draw.batch(wrong)
 
     def test_numpy_ints_are_sizes(self) -> None:
