@@ -17,6 +17,7 @@ from autovmap._function.decorator import (
 )
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
+from autovmap._function.known import declaration_key, find, keep
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Declaration
 from autovmap._ways.options import PLAIN
@@ -226,12 +227,23 @@ def _decorated(function: Any, declared: Declaration, kind: Kind) -> Any:
         return AutoVmappedStaticMethod(_checked(_inner(function), declared, kind, skip_first=False))
     if isinstance(function, classmethod):
         return AutoVmappedClassMethod(_checked(_inner(function), declared, kind, skip_first=True))
-    if inspect.ismethod(function) and _is_node(function.__self__):
+    if inspect.ismethod(function) and _is_fixed(function.__self__):
         method = _checked(function.__func__, declared, kind, skip_first=True)
         return BoundAutoVmapped(method, function.__self__)
     if callable(function) and _is_node(function) and not isinstance(function, type):
         return _of_module(function, declared, kind)
     return _checked(function, declared, kind)
+
+
+def _is_fixed(instance: Any) -> bool:
+    """Whether a method's object is traced or constant, so that programs serve all its methods."""
+    if _is_node(instance):
+        return True
+    if isinstance(instance, type):
+        return False
+    from autovmap._ways.constant import is_constant
+
+    return is_constant(instance)
 
 
 def _is_node(value: Any) -> bool:
@@ -263,6 +275,11 @@ def _checked(
     kind: Kind,
     skip_first: bool | None = None,
 ) -> Any:
+    face, engine = kind
+    key = declaration_key(declared, skip_first)
+    found = find(function, key, face)
+    if found is not None:
+        return found
     if not callable(function):
         said_by = "auto_vmap" if kind[0] is AutoVmapped else "named_vmap"
         raise SpecError(
@@ -281,8 +298,9 @@ def _checked(
                 f"decorate a plain function that returns its values"
             )
     signature = _signature(function)
-    face, engine = kind
-    return face(engine(function, declared, PLAIN, signature, None, skip_first))
+    made = face(engine(function, declared, PLAIN, signature, None, skip_first))
+    keep(function, key, made)
+    return made
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -41,7 +41,7 @@ class BoundAutoVmapped(Face[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, Any]
     def __init__(self, function: Any, instance: Any) -> None:
         """Made by attribute access on an instance, and by `auto_vmap` of a callable module."""
         self._function: Any
-        self.__dict__ = {**shown(function), "_first": (instance,)}
+        self.__dict__ = {**function._as_bound, "_first": (instance,)}
 
     def __call__(self, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
         """Call the function with the bound object before the other arguments."""

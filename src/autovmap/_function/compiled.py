@@ -1,6 +1,8 @@
 """The compiled forms: small objects whose call is `jax.jit`'s own, so that it costs no more."""
 
 import functools
+import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import (
@@ -33,6 +35,10 @@ R = TypeVar("R", covariant=True)
 S = TypeVar("S")
 
 STEP = "jit: compiled once for each structure, shapes, dtypes and static values"
+EIGHTH = 8
+"""With so many functions of one code compiled, there is a warning."""
+CODES = 1024
+"""For how many codes that is counted."""
 TYPES = 256
 """For how many classes it is remembered whether their objects are traced."""
 
@@ -154,6 +160,35 @@ class Jitted(Face[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
         if by_name(self) is self:
             return self.__qualname__
         return _made_again, (self._function, self._options.options())
+
+
+class Compiled:
+    """How many functions of one code were compiled, and which of them live."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+_compiled: BoundedCache[Compiled] = BoundedCache(CODES)
+
+
+def count_compiled(function: Any, name: str) -> None:
+    """Warn when the same code is compiled for the eighth time, in a function made anew."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
+    seen = _compiled.keep(code, Compiled())
+    if function in seen.alive:
+        return
+    seen.alive.add(function)
+    seen.count += 1
+    if seen.count == EIGHTH:
+        warnings.warn(
+            f"{name}.jit(): the same code is compiled for the eighth time, as its function is made "
+            f"anew each time; declare it once, outside, and pass as arguments what it closes over",
+            stacklevel=5,
+        )
 
 
 def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[..., Any]:

@@ -1,5 +1,6 @@
 """The decorated function: the engine's first face, which holds all that is made of it."""
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames
 from autovmap._function.bound import BoundAutoVmapped, bind, shown
 from autovmap._function.chain import chain_text
-from autovmap._function.compiled import Jitted, make_jitted
+from autovmap._function.compiled import Jitted, count_compiled, make_jitted
 from autovmap._function.docstring import line_of, show_docstring
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.face import Face
@@ -73,10 +74,17 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
         self._engine = engine
         self._variants: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(VARIANTS)
         self._jitted: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
+        self._requested: BoundedCache[Jitted[..., Any]] = BoundedCache(VARIANTS)
+        """The same by what was asked."""
         self._show(engine.outline)
         if engine.outline.unread:
             engine.when_read = _weakly(self)
-        self._as_bound = shown(self)
+        vars(self).pop("_as_bound", None)
+
+    @functools.cached_property
+    def _as_bound(self) -> dict[str, Any]:
+        """What every bound form of this has in common."""
+        return shown(self)  # made late: it refers back to this, which then is no rubbish at once
 
     def _show(self, spec: Spec) -> None:
         """Show annotations and a docstring that are true of the calls."""
@@ -116,18 +124,24 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
 
     def _compiled(self, request: JitRequest) -> "Jitted[P, R]":
         engine = self._engine
+        found = self._requested.get(request)
+        if found is not None:
+            return cast("Jitted[P, R]", found)
         refuse_jit(engine.ways, engine.name)
         options = engine.jit_options(
             static=request.static_argnames,
             donated=request.donate_argnames,
             partition=request.partition,
         )
-        return cast("Jitted[P, R]", self._compiled_as(options))
+        found = self._compiled_as(options)
+        self._requested.put(request, found)
+        return cast("Jitted[P, R]", found)
 
     def _compiled_as(self, options: "JitOptions") -> "Jitted[..., Any]":
         """The compiled form under these options, made once."""
         found = self._jitted.get(options)
         if found is None:
+            count_compiled(self._engine.function, self._engine.name)
             found = self._jitted.keep(options, make_jitted(self, self._engine, options))
         return found
 

@@ -1,0 +1,121 @@
+"""Declarations that are found again: the same function, the same ranks, the same options.
+
+In a method's body a function is declared at each call. A declaration of a module's function or of
+a class's method is kept on that function, as long as it lives; of any other function, which may
+close over arrays, it is found again while somebody holds it. Nothing lives longer for it.
+"""
+
+import types
+import weakref
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeVar, cast
+
+from autovmap._cache import BoundedCache
+from autovmap._function.decorated import AutoVmapped
+from autovmap._function.identity import in_class_body
+from autovmap._spec.spec import Declaration
+
+ATTRIBUTE = "__autovmap__"
+"""The name under which a function keeps its declarations."""
+KEPT = 16
+"""How many different declarations a function keeps."""
+ATOMS = (int, str, type(None), type(Ellipsis))
+Face = TypeVar("Face", bound=AutoVmapped[..., Any])
+
+
+class Declared:
+    """The declarations that a function keeps: not copied or pickled along with it."""
+
+    def __init__(self, function: Any = None) -> None:
+        self.function = function
+        self.faces: BoundedCache[AutoVmapped[..., Any]] = BoundedCache(KEPT)
+
+    def __reduce__(self) -> Any:
+        return Declared, ()
+
+
+_alive: "weakref.WeakValueDictionary[Hashable, AutoVmapped[..., Any]]" = (
+    weakref.WeakValueDictionary()
+)
+"""By the function's id too, which is its own as long as the decorated function holds it."""
+
+
+class NoKey(Exception):
+    """A declaration holds what can't be compared safely, such as an array."""
+
+
+def declaration_key(declared: Declaration, skip_first: bool | None) -> Hashable:
+    """What a declaration says, as a key; None where it can't be one.
+
+    Annotations are read where a function stands, and another interface says more: no keys.
+
+    >>> declaration_key(Declaration((1,)), None) == declaration_key(Declaration((True,)), None)
+    False
+    """
+    said = (declared.positional, declared.named, declared.ranks)
+    if type(declared) is not Declaration or declared != Declaration(*said):
+        return None
+    try:
+        return (skip_first, *map(_key, said))
+    except NoKey:
+        return None
+
+
+def _key(value: Any) -> Hashable:
+    """A value with its type, as 1 and True are equal, and say different things."""
+    cls = cast("type[Any]", type(value))
+    if cls in ATOMS or cls is bool:
+        return (cls, value)
+    if cls in (tuple, list):
+        return (cls, *map(_key, value))
+    if cls is dict or isinstance(value, Mapping):
+        return (cls, *[(_key(key), _key(one)) for key, one in value.items()])
+    raise NoKey
+
+
+def find(function: Any, key: Hashable, face: type[Face]) -> Face | None:
+    """A decorated function that was declared like this."""
+    if key is None:
+        return None
+    kept = _store_of(function)
+    key = (key, _code_of(function))
+    found = _alive.get((id(function), key)) if kept is None else kept.faces.get(key)
+    if found is None or found.__wrapped__ is not function or type(found) is not face:
+        return None
+    return found
+
+
+def keep(function: Any, key: Hashable, made: AutoVmapped[..., Any]) -> None:
+    """Let a declaration be found again."""
+    if key is None:
+        return
+    key = (key, _code_of(function))
+    if not _may_keep(function):
+        _alive[(id(function), key)] = made
+        return
+    kept = _store_of(function)
+    if kept is None:
+        kept = Declared(function)
+        setattr(function, ATTRIBUTE, kept)
+    kept.faces.put(key, made)
+
+
+def _store_of(function: Any) -> Declared | None:
+    """What a function keeps itself, and has not got from another by `functools.wraps`."""
+    kept = getattr(function, "__dict__", {}).get(ATTRIBUTE)
+    return kept if isinstance(kept, Declared) and kept.function is function else None
+
+
+def _code_of(function: Any) -> Hashable:
+    """What may be replaced in a function while it stays itself, as reloading does."""
+    if not isinstance(function, types.FunctionType):
+        return None
+    return id(function.__code__), id(function.__defaults__), id(function.__kwdefaults__)
+
+
+def _may_keep(function: Any) -> bool:
+    """Whether a function lives as long as its module or class, and closes over nothing else."""
+    if not isinstance(function, types.FunctionType):
+        return False
+    inside = "<locals>" in function.__qualname__ and not in_class_body(function)
+    return not inside and function.__code__.co_freevars in ((), ("__class__",))
