@@ -189,7 +189,7 @@ def test_lift_on_a_method_whose_object_has_another_name_is_refused() -> None:
     with pytest.raises((SpecError, RuntimeError)) as caught:
         declare()
     error = caught.value.__cause__ or caught.value
-    assert "takes the first parameter of a method for its object if it is called self" in str(error)
+    assert "takes the first parameter of a method for its object" in str(error)
 
 
 def test_a_callable_module() -> None:
@@ -244,7 +244,7 @@ def test_a_decorator_serves_many_functions_and_is_not_changed() -> None:
     [
         (lambda: auto_vmap(x=1).chunk(0), r"total\(?.*chunk\(\): got 0"),
         (lambda: auto_vmap(x=1).loop().jit(), r"loop\(\).jit\(\)"),
-        (lambda: auto_vmap(x=1).jit(static_argnames="y"), "no parameter"),
+        (lambda: auto_vmap(x=1).jit(static_argnames="y"), "static_argnames has 'y'"),
         (lambda: auto_vmap(x=1).outer("y"), "no ranked parameter"),
         (lambda: auto_vmap(x=1).lift(1), "give a transformation of functions"),
     ],
@@ -255,3 +255,8 @@ def test_what_makes_no_sense_is_refused_when_decorating(make: Any, message: str)
 
     with pytest.raises(SpecError, match=message):
         make()(total)
+
+
+def test_a_method_called_as_something_else_is_explained() -> None:
+    with pytest.raises(SpecError, match=r"auto_vmap\(\.\.\.\)\.jit\(\)"):
+        auto_vmap(x=1).jit(static_argnums=0)

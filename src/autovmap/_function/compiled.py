@@ -187,7 +187,7 @@ def count_compiled(function: Any, name: str) -> None:
         warnings.warn(
             f"{name}.jit(): the same code is compiled for the eighth time, as its function is made "
             f"anew each time; declare it once, outside, and pass as arguments what it closes over",
-            stacklevel=5,
+            stacklevel=7,
         )
 
 

@@ -35,8 +35,11 @@ def explained_call(example: str) -> Callable[[F], F]:
                 try:
                     signature.bind(self, *args, **kwargs)
                 except TypeError as error:
-                    name = f"{self._engine.name}.{method.__name__}"
-                    known = list(self._engine.signature.parameters)
+                    engine = getattr(self, "_engine", None)  # a decorator has none yet
+                    name = (
+                        f"{'auto_vmap(...)' if engine is None else engine.name}.{method.__name__}"
+                    )
+                    known = [] if engine is None else list(engine.signature.parameters)
                     text = _wrong(name, signature, args, kwargs, str(error), example, known)
                     raise SpecError(text) from None
                 raise
