@@ -70,6 +70,19 @@ def test_a_function_whose_code_was_replaced_is_read_anew() -> None:
     assert auto_vmap(x=1)(function) is not before
 
 
+def test_a_function_whose_annotations_or_defaults_were_replaced_is_read_anew() -> None:
+    def power(x, n=2):
+        return x**n
+
+    compiled = auto_vmap(x=1)(power).jit()
+    assert compiled.static_argnames == ("n",)
+    power.__annotations__ = {"n": "float"}
+    assert auto_vmap(x=1)(power).jit().static_argnames == ()
+    power.__annotations__ = {}
+    power.__defaults__ = (2.0,)
+    assert auto_vmap(x=1)(power).jit().static_argnames == ()
+
+
 def test_wrappers_and_copies_do_not_share_it() -> None:
     decorated = auto_vmap(x=1)(total)
 

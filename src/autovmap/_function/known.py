@@ -106,11 +106,32 @@ def _store_of(function: Any) -> Declared | None:
     return kept if isinstance(kept, Declared) and kept.function is function else None
 
 
+class Itself:
+    """An object as a key, which keeps it, so that no other can take its id."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 def _code_of(function: Any) -> Hashable:
     """What may be replaced in a function while it stays itself, as reloading does."""
     if not isinstance(function, types.FunctionType):
         return None
-    return id(function.__code__), id(function.__defaults__), id(function.__kwdefaults__)
+    defaults = (function.__defaults__, function.__kwdefaults__)
+    annotations = function.__annotations__
+    return (
+        Itself(function.__code__),
+        None if defaults == (None, None) else tuple(map(Itself, defaults)),
+        tuple((name, Itself(said)) for name, said in annotations.items()) if annotations else None,
+    )
 
 
 def _may_keep(function: Any) -> bool:
