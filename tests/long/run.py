@@ -26,8 +26,8 @@ import numpy as np
 from autovmap import AutoVmapped
 from autovmap._bind.binder import Layout, Style
 from autovmap._cache import BoundedCache
+from autovmap._function.compiled import Jitted
 from autovmap._plan.plan import PlanData
-from autovmap._ways.jit import Jitted
 from autovmap._ways.program import Kept
 from long import calls
 

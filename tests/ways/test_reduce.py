@@ -301,3 +301,12 @@ def test_a_plan_says_the_fold_in_text_and_code() -> None:
     assert shown.svg().startswith("<svg ")
     with pytest.raises(SpecError, match="there is no code"):
         f.reduce((jnp.add, 0.0)).plan(x, y).code()
+
+
+def test_the_index_of_a_named_axis_is_an_output_along_it() -> None:
+    function = auto_vmap(x=0, axis_name="i")(lambda x: (jax.lax.axis_index("i"), x))
+    x = jnp.ones((3, 4))
+    folded = function.reduce("sum")
+    for way in (folded, folded.jit(), folded.chunk(4)):
+        index, total = way(x)
+        assert (int(index), float(total)) == (18, 12)
