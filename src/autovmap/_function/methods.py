@@ -272,7 +272,7 @@ class Methods(Generic[Compiled, Lifted]):
         >>> total.chunk(1000)(jnp.ones((2500, 3))).shape
         (2500,)
         >>> total.chunk(1000).plan(jnp.ones((2500, 3))).steps
-        ('chunk: 3 chunks of 834 examples (834 of batch axis -1), the last overlapping',)
+        ('chunk: 3 chunks of 840 examples (840 of batch axis -1), the last overlapping',)
 
         Args:
             size: the most examples at once, or "auto": as many as fit half of the free memory; on

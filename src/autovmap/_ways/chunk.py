@@ -162,13 +162,16 @@ def _evened(size: int, step: int, overlaps: bool) -> int:
     Where none may overlap, a size that divides the axis spares a program for the last one, and
     with it half of the compiling: that is worth up to a third more chunks.
 
-    >>> _evened(2500, 1000, True), _evened(1000, 64, False), _evened(1000, 32, False)
-    (834, 50, 25)
+    >>> _evened(2500, 1000, True), _evened(2400, 1000, True), _evened(1000, 64, False)
+    (840, 800, 50)
     >>> _evened(60000, 256, False), _evened(997, 64, False)
     (240, 64)
     """
     if overlaps:
-        return -(-size // -(-size // step))
+        count = -(-size // step)
+        even = -(-size // count)
+        whole = -(-even // EIGHT) * EIGHT
+        return whole if size % count and whole <= step else even
     if size // step < step:  # the fewer of the two ways to count them
         counts = range(-(-size // step), 4 * size // (3 * step) + 1)
         sizes = [size // count for count in counts if size % count == 0]
