@@ -221,6 +221,10 @@ def test_the_function_is_traced_once() -> None:
     f = auto_vmap(x=0)(lambda x: seen.append(0) or 2 * x).reduce("sum")
     assert f.chunk(4)(jnp.ones(29)) == 58
     assert len(seen) == 1, "for all chunks, the smaller last one too"
+    seen.clear()
+    plain = auto_vmap(x=0)(lambda x: seen.append(0) or 3 * x)
+    assert plain.chunk(4)(jnp.ones(29)).sum() == 87
+    assert len(seen) == 1, "for the result's shapes and for all chunks"
 
 
 def test_a_bucket_counts_no_padding_and_does_not_compile_for_each_size() -> None:

@@ -9,6 +9,7 @@ import jax
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, Running, make_nest, run
+from autovmap._run.once import again, trace_once
 from autovmap._run.result import Result
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
@@ -100,7 +101,11 @@ def run_parts(
             if chunks.splits:
                 keepers = Written if own is None else own.keeper
                 valid = {} if own is None else own.valid
-                chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
+                example = body
+                if own is None and local is None and not on_mesh():
+                    # Once for the result's shapes and for the chunks.
+                    example = again(part, trace_once(part, body, leaves, lambda _: None))
+                chunked = Chunked(part, chunks, example, leaves, groups, caught, keepers, valid)
                 if chunked.repeats:  # what a function does beside computing is done once
                     chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps=False)
                     chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
@@ -112,6 +117,11 @@ def run_parts(
     if parts.shards is not None and parts.shards.placed:
         return joined(sharded(plan, parts.shards, parts.mesh, leaves, groups, inside))
     return joined(inside(plan, leaves))
+
+
+def on_mesh() -> bool:
+    """Whether a mesh is set: what is traced then may not run on a part of it."""
+    return bool(jax.sharding.get_abstract_mesh().shape)
 
 
 def run_reduced(
@@ -129,6 +139,6 @@ def run_reduced(
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
         return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
-    elsewhere = parts.shards is not None or bool(jax.sharding.get_abstract_mesh().shape)
+    elsewhere = parts.shards is not None or on_mesh()
     body, grouping = traced_once(plan, spec, body, leaves, grouping, elsewhere)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)
