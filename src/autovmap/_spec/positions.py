@@ -12,9 +12,10 @@ from autovmap._spec.ranks import (
     Position,
     Tree,
     is_mapped,
+    leaves_of,
     plain,
 )
-from autovmap.errors import SpecError
+from autovmap.errors import RankError, SpecError
 
 if TYPE_CHECKING:
     from autovmap._spec.spec import Parameter
@@ -31,9 +32,12 @@ def check_positions(
     Parameters in `unread` are checked once their annotations have been read.
 
     Raises:
-        SpecError: with the parameter's name.
+        RankError: an argument of that base rank has no such place.
+        SpecError: a place is given for a parameter without a rank.
     """
     shared = isinstance(in_axes, Position)
+    if isinstance(in_axes, Position) and _fits_one(parameters, in_axes.index, unread):
+        return
     named = {str(name) for name, _ in in_axes.children} if isinstance(in_axes, ByName) else None
     for parameter in parameters:
         if parameter.name in unread:
@@ -52,6 +56,21 @@ def check_positions(
             )
 
 
+def _fits_one(parameters: "Sequence[Parameter]", position: int, unread: Collection[str]) -> bool:
+    """Whether a position for all may be right for one, or it is not known yet.
+
+    Only then can a call be meant: one that leaves the others out.
+    """
+    ranks = [leaf for p in parameters for leaf in leaves_of(p.rank) if is_mapped(leaf)]
+    known = [leaf.rank for leaf in ranks if isinstance(leaf, Core) and not _is_open(leaf)]
+    fits = any(-rank - 1 <= position <= rank for rank in known)
+    return fits or bool(unread) or len(known) < len(ranks)
+
+
+def _is_open(rank: Core) -> bool:
+    return any(dim.optional for dim in rank.dims)
+
+
 def _is_placed(positions: Tree) -> bool:
     return positions != FRONT and is_mapped(positions)
 
@@ -59,7 +78,7 @@ def _is_placed(positions: Tree) -> bool:
 def _check(rank: Tree, positions: Tree, path: str, function: str, shared: bool) -> None:
     """Every leaf whose base rank is known for sure, against the place that is given for it."""
     if isinstance(positions, Position):
-        if isinstance(rank, Core) and not any(dim.optional for dim in rank.dims):
+        if isinstance(rank, Core) and not _is_open(rank):
             _check_one(rank.rank, positions.index, path, function, shared)
             return
         for label, child in _children(rank):
@@ -87,7 +106,7 @@ def _check_one(rank: int, position: int, path: str, function: str, shared: bool)
     one = ""
     if shared:
         one = f".\nin_axes={position} is for every argument; for one write in_axes={{name: ...}}"
-    raise SpecError(
+    raise RankError(
         f"{function}(): in_axes puts the batch dims of {path} at {position}, but its base rank is "
         f"{rank}; give a position from {-rank - 1} to {rank}{one}"
     )
@@ -97,7 +116,8 @@ def check_out_axes(signature: Gufunc, out_axes: Tree, function: str) -> None:
     """Refuse a place for the result that no output of a signature has.
 
     Raises:
-        SpecError: with the output.
+        RankError: an output has no such place.
+        SpecError: there are more places or fewer than outputs.
     """
     outputs = signature.outputs or ()
     if isinstance(out_axes, ByIndex) and out_axes.container is tuple and len(outputs) > 1:
@@ -115,7 +135,7 @@ def check_out_axes(signature: Gufunc, out_axes: Tree, function: str) -> None:
             continue
         if not -rank - 1 <= place.index <= rank:
             which = "the result" if len(outputs) == 1 else f"output {i}"
-            raise SpecError(
+            raise RankError(
                 f"{function}(): out_axes puts the batch dims of {which} at {place.index}, but by "
                 f"the signature {signature} it has {rank} core dim{'s' * (rank != 1)}; "
                 f"give a position from {-rank - 1} to {rank}"

@@ -161,7 +161,9 @@ def read_spec(
             trees[p.name] = _in_order(trees[p.name], UNMAPPED)
     if gufunc is not None:
         trees |= operands(gufunc, parameters[skip_first:], trees, declared.excluded, function)
-        if not declared.numpy_calls:  # there a keyword argument may be left to the function
+        # Under `vectorize` a keyword may be left to the function; open outputs are what
+        # `f.signature` gives, which stands for the ranks that f has.
+        if not declared.numpy_calls and gufunc.outputs is not None:
             refuse_left_over(gufunc, parameters[skip_first:], trees, function)
     mapped = [p.name for p in parameters[skip_first:]]
     agreeing(

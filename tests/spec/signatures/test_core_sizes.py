@@ -122,7 +122,7 @@ class TestOutputs:
     def test_a_size_that_an_argument_says_otherwise(self) -> None:
         with pytest.raises(CoreSizeError, match=says("result", "(2,)", "'n': 2, but it is 3")) as e:
             auto_vmap("(n)->(n)")(lambda x: x[:2])(jnp.ones((5, 3)))
-        assert str(e.value).splitlines()[1:3] == ["  (n)->(n)", "        ^"]
+        assert str(e.value).splitlines()[2:4] == ["  (n)->(n)", "        ^"]
 
     def test_a_fixed_size(self) -> None:
         with pytest.raises(CoreSizeError, match=says("'2': 3, but it is 2")):

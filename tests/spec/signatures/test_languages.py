@@ -13,7 +13,7 @@ from autovmap.compat.jax import vectorize
 from faults.saying import says
 
 
-def three(x: Any, y: Any, z: Any = None) -> Any:
+def three(x: Any, y: Any = None, z: Any = None) -> Any:
     """A function of three arguments."""
     return x, y, z
 
@@ -171,7 +171,7 @@ class TestRanks:
     @pytest.mark.parametrize("count", [1, 2, 4])
     def test_values_of_args_are_as_many_as_the_operands(self, count: int) -> None:
         found = auto_vmap("(n),(),(n)->()")(lambda *xs: xs[0].sum())
-        with pytest.raises(SpecError, match=f"positional arguments: expected 3, got {count}"):
+        with pytest.raises(SpecError, match=rf"positional arguments: expected 3,\sgot {count}"):
             found(*[jnp.ones(3)] * count)
 
 
