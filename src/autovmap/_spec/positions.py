@@ -107,8 +107,8 @@ def _check_one(rank: int, position: int, path: str, function: str, shared: bool)
     if shared:
         one = f".\nin_axes={position} is for every argument; for one write in_axes={{name: ...}}"
     raise RankError(
-        f"{function}(): in_axes puts the batch dims of {path} at {position}, but its base rank is "
-        f"{rank}; give a position from {-rank - 1} to {rank}{one}"
+        f"{function}(): in_axes puts the batch dims of {path} at {position}, but {path} has base "
+        f"rank {rank}; give a position from {-rank - 1} to {rank}{one}"
     )
 
 
