@@ -28,7 +28,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
 COMPAT = ("autovmap.compat.jax", "autovmap.compat.functorch")
 FACES = (BoundAutoVmapped, Jitted, BoundJitted)
 """The same methods on other objects."""
-RAISES_NOTHING = {"Plan.svg", "AutoVmapped.signature"}
+RAISES_NOTHING = {"Plan.html", "Plan.svg", "AutoVmapped.signature"}
 Named = tuple[str, Any]
 
 

@@ -84,17 +84,36 @@ class Plan:
 
     @property
     def function(self) -> str:
-        """The name of the function."""
+        """The name of the function.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(1)(jnp.sum).plan(jnp.ones((5, 3))).function
+        'sum'
+        """
         return self._data.function
 
     @property
     def batch_shape(self) -> Shape:
-        """The batch shape of the call."""
+        """The batch shape of the call: those of all arguments, broadcast.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3))).batch_shape
+        (5, 4)
+        """
         return self._data.batch_shape
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers, outermost first, with axes in the order of the leaves."""
+        """The layers, outermost first, with axes in the order of the leaves.
+
+        >>> import jax.numpy as jnp
+        >>> from autovmap import auto_vmap
+        >>> plan = auto_vmap(1, 1)(jnp.dot).plan(jnp.ones((5, 1, 3)), jnp.ones((4, 3)))
+        >>> [(layer.size, layer.in_axes) for layer in plan.layers]
+        [(5, (0, None)), (4, (None, 0))]
+        """
         return self._data.layers
 
     @property
