@@ -180,9 +180,10 @@ def arrays_in(value: Any) -> Iterator[tuple[str, Any]]:
     """The JAX arrays inside of any object, with where they are: nothing of it is called.
 
     >>> import jax.numpy as jnp
-    >>> held = {"a": functools.partial(print, jnp.ones(())), "b": {1: {jnp.ones(3).at}}}
+    >>> box = types.SimpleNamespace(x=jnp.ones(3))
+    >>> held = {"a": functools.partial(print, jnp.ones(())), "b": {1: box}}
     >>> [place for place, _ in arrays_in(held)]
-    ["['a'].args[0]", "['b'][1][0].array"]
+    ["['a'].args[0]", "['b'][1].x"]
     """
     seen: set[int] = set()
     waiting = collections.deque([("", value)])
@@ -264,7 +265,7 @@ def _slots(cls: type) -> tuple[tuple[str, Any], ...]:
         for base in cls.__mro__
         if base.__module__ != "builtins"
         for name, slot in vars(base).items()
-        if isinstance(slot, types.MemberDescriptorType)
+        if isinstance(slot, types.MemberDescriptorType) and name != "__dict__"
     )
 
 
