@@ -18,6 +18,7 @@ from autovmap._function.decorator import (
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
 from autovmap._function.known import declaration_key, find, keep
+from autovmap._lines import value_text
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Declaration
 from autovmap._ways.options import PLAIN
@@ -167,6 +168,18 @@ def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any)
     return callable(only) or isinstance(only, (staticmethod, classmethod))
 
 
+AS_VMAP = {"in_axes", "out_axes", "axis_name", "spmd_axis_name"}
+"""The options that `jax.vmap` has as well."""
+
+
+def _parameters(function: Any) -> list[str]:
+    """The names of a callable's parameters, as far as they can be told."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
 def _refuse_function_among_ranks(
     by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any
 ) -> None:
@@ -178,10 +191,17 @@ def _refuse_function_among_ranks(
         not callable(first) or _is_node(first)
     ):
         return
-    said = [repr(rank) for rank in by_position[1:]]
-    said += [f"{name}={value!r}" for name, value in named.items()]
-    said += [] if ranks is None else [f"ranks={ranks!r}"]
+    said = [value_text(rank) for rank in by_position[1:]]
+    said += [f"{name}={value_text(value)}" for name, value in named.items()]
+    said += [] if ranks is None else [f"ranks={value_text(ranks)}"]
     name, rest = shown_name(first), ", ".join(said)
+    if len(by_position) == 1 and not ranks and named.keys() <= AS_VMAP:
+        declared = ", ".join(f"{parameter}=1" for parameter in _parameters(first))
+        raise SpecError(
+            f"auto_vmap({name}, {rest}): auto_vmap takes base ranks, not only axes: write "
+            f"auto_vmap({declared or '...'})({name}) with each argument's number of dims for one "
+            f"example, or use autovmap.compat.jax.vmap, which is called as jax.vmap is"
+        )
     raise SpecError(
         f"auto_vmap({name}, {rest}): the ranks come first, then the function; write "
         f"auto_vmap({rest})({name})"

@@ -1,6 +1,7 @@
 """Messages in lines that terminals and pages show whole."""
 
 import re
+from typing import Any
 
 WIDTH = 92
 """The longest line of a message, where it can be broken."""
@@ -57,3 +58,28 @@ def _break(line: str, room: int) -> int | None:
 def _is_code(line: str, at: int) -> bool:
     """Whether a space belongs to an annotation, as in `n: int`."""
     return re.search(r"(?:^| )\w+:$", line[:at]) is not None and line[at + 1 : at + 4] == "int"
+
+
+def value_text(value: Any) -> str:
+    """A value that a user gave, for a message: arrays in it by dtype and shape, never whole.
+
+    >>> import numpy as np
+    >>> value_text(np.ones((5, 3))), value_text([1, np.ones(2)]), value_text({"a": "x"})
+    ('float64[5,3]', '[1, float64[2]]', "{'a': 'x'}")
+    """
+    if is_array(value):
+        return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+    if type(value) is list:
+        return f"[{', '.join(map(value_text, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(value_text, value))}{',' * (len(value) == 1)})"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{k!r}: {value_text(v)}' for k, v in value.items())}}}"
+    return repr(value)
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of any library, by what it has."""
+    if isinstance(value, type):
+        return False
+    return isinstance(getattr(value, "shape", None), tuple) and hasattr(value, "dtype")

@@ -202,7 +202,7 @@ def test_a_number_that_is_traced_where_its_value_is_needed(body: Any, way: Any) 
     if function.bucket() != way(function):
         result = way(function).jit(static_argnames=eval(static))(BATCH, 2)
         np.testing.assert_allclose(result, function(BATCH, 2))
-    annotation = code(said, r"as in (n: int)\Z").partition(": ")
+    annotation = code(said, r"(?:as in|annotate it,) (n: int)(?:\Z|,)").partition(": ")
     body.__annotations__ = {annotation[0]: annotation[2]}
     try:
         np.testing.assert_allclose(way(auto_vmap(x=1)(body))(BATCH, 2), function(BATCH, 2))

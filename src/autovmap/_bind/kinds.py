@@ -72,10 +72,10 @@ def kind_text(value: Any) -> str:
 def a(noun: str) -> str:
     """A noun behind its indefinite article.
 
-    >>> a("Box"), a("Env"), a("MLP"), a("Unit"), a("Unset"), a("int")
-    ('a Box', 'an Env', 'an MLP', 'a Unit', 'an Unset', 'an int')
+    >>> a("Box"), a("Env"), a("M"), a("MLP"), a("Unit"), a("Unset"), a("int")
+    ('a Box', 'an Env', 'an M', 'an MLP', 'a Unit', 'an Unset', 'an int')
     """
-    spelt = noun[1:2].isupper() and noun[0] in "FHLMNRSX"
+    spelt = (len(noun) == 1 or noun[1:2].isupper()) and noun[0] in "FHLMNRSX"
     vowel = noun[:1].lower() in tuple("aeiou") and not noun.lower().startswith(("uni", "us"))
     return f"{'an' if spelt or vowel else 'a'} {noun}"
 

@@ -208,11 +208,16 @@ def _leaf(leaf: Any, rank: Rank, path: str, function: str) -> Leaf:
         return Leaf(path, shape, dtype, 0, key=True)
     found = Leaf(path, shape, dtype, 1, key=True)
     if dtype != "uint32" or not shape or not any(n == 2 or n == 4 for n in shape):
-        seed = shape == () and "int" in dtype
+        seeds = ""
+        if "int" in dtype:
+            one = f"; if it is a seed, pass jax.random.key({path})"
+            many = f"; if these are seeds, pass {len(shape) * 'jax.vmap('}"
+            many += f"jax.random.key{len(shape) * ')'}({path})"
+            seeds = many if shape else one
         raise SpecError(
             f'{function}(): {path} is {describe(found)}, but its rank is "key"; a PRNG key is a '
             f"typed one (jax.random.key) or a raw one, uint32[2] or uint32[4] for one key "
-            f"(jax.random.PRNGKey)" + f"; if it is a seed, pass jax.random.key({path})" * seed
+            f"(jax.random.PRNGKey){seeds}"
         )
     return found
 

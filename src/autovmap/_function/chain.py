@@ -53,7 +53,7 @@ def _links(
     if ways.shard is not None:
         yield _shard(ways.shard)
     if ways.chunk is not None:
-        yield _chunk(ways.chunk)
+        yield chunk_text(ways.chunk)
 
 
 def _bucket(bucket: Bucket) -> str:
@@ -67,7 +67,8 @@ def _shard(shard: Shard) -> str:
     return f".shard(P({entries}))" if shard.mesh is None else f".shard(P({entries}), mesh=...)"
 
 
-def _chunk(chunk: Chunk) -> str:
+def chunk_text(chunk: Chunk) -> str:
+    """A link that runs in chunks, as one writes it."""
     said = [f"memory={chunk.memory!r}" if chunk.size is None else repr(chunk.size)]
     said += ["remat=True"] if chunk.remat else []
     said += [f"progress={_name(chunk.progress)}"] if chunk.progress else []

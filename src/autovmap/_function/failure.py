@@ -4,12 +4,14 @@ import functools
 
 from autovmap._bind.binder import Call
 from autovmap._bind.hints import call_hints
+from autovmap._function.chain import chunk_text
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
 from autovmap._run.depend import dependence_error
 from autovmap._run.failures import diagnose, hint
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
+from autovmap._ways.options import Ways
 from autovmap.errors import AutoVmapError
 
 
@@ -35,11 +37,18 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
     if engine.ways.bucket is not None:
         error.add_note("under .bucket(), which pads batch sizes")
     static = engine.jit_options(partition=True).static
-    known = hint(error, unranked, static, engine.name)
+    known = hint(error, unranked, static, engine.name, _way(engine.ways))
     for text in (*call_hints(engine.binder, call), known):
         if text is not None:
             error.add_note(wrapped(text))
     return error
+
+
+def _way(ways: Ways) -> str:
+    """The way of running that says what can be made static, as one writes it."""
+    if ways.bucket is not None:
+        return ".bucket()"
+    return "" if ways.chunk is None else chunk_text(ways.chunk)
 
 
 def _is_about_outputs(error: Exception) -> bool:

@@ -62,6 +62,16 @@ def unwrap_partial(function: Any) -> Any:
     return function
 
 
+def is_made_of(transformed: Any, function: Any) -> bool:
+    """Whether a callable says that it wraps this function, as what `jax.grad` returns does."""
+    inner = getattr(transformed, "__wrapped__", None)
+    while inner is not None:
+        if inner is function:
+            return True
+        inner = getattr(inner, "__wrapped__", None)
+    return False
+
+
 def shown_name(function: Any) -> str:
     """A function's name as messages show it: a method's with its class."""
     function = unwrap_partial(function)

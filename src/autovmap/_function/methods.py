@@ -12,8 +12,9 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
 from autovmap._frames import interface
 from autovmap._function.engine import Engine, Variant
-from autovmap._function.identity import Transform
+from autovmap._function.identity import Transform, is_made_of
 from autovmap._function.misuse import explained_call
+from autovmap._lines import is_array, value_text
 from autovmap._spec.extent import checked_sizes
 from autovmap._spec.options import refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
@@ -373,9 +374,15 @@ def _batch(engine: Engine, shape: tuple[int, ...]) -> Variant:
 
 def _outer(engine: Engine, groups: tuple[str | tuple[str, ...], ...]) -> Variant:
     for group in groups:
-        if not isinstance(cast("object", group), (str, tuple, list)):
+        several = isinstance(cast("object", group), (tuple, list))
+        if any(map(is_array, group if several else [group])):
             raise SpecError(
-                f"{engine.name}.outer(): got {group!r} of type {type(group).__name__}; "
+                f"{engine.name}.outer() is not called with the arguments of the function: "
+                f"write f.outer({', '.join(map(repr, engine.ranks()))})(...)"
+            )
+        if not several and not isinstance(cast("object", group), str):
+            raise SpecError(
+                f"{engine.name}.outer(): got {value_text(group)} of type {type(group).__name__}; "
                 f"a group is a parameter's name or a tuple of names"
             )
     named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
@@ -391,14 +398,22 @@ def _replace(engine: Engine, options: dict[str, Any]) -> Variant:
 def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) -> Variant:
     if not callable(transform):
         raise SpecError(
-            f"{engine.name}.lift(): got {transform!r} of type "
+            f"{engine.name}.lift(): got {value_text(transform)} of type "
             f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
         )
     whole = Transform(transform, tuple(sorted(options.items())), bound=bound)
-    lifted = whole(engine.function)
+    try:
+        lifted = whole(engine.function)
+    except Exception as error:
+        if not is_made_of(transform, engine.function):
+            raise
+        raise SpecError(
+            f"{engine.name}.lift() takes a transformation, not a transformed function: write "
+            f"f.lift(jax.grad), not f.lift(jax.grad(f))"
+        ) from error
     if not callable(lifted):
         raise SpecError(
-            f"{engine.name}.lift(): {transform!r} returned {lifted!r} of type "
+            f"{engine.name}.lift(): {value_text(transform)} returned {value_text(lifted)} of type "
             f"{type(lifted).__name__}; it has to return a function of the same parameters"
         )
     return engine.with_function(lifted, (whole, repr(whole.options)))  # 1 and True are equal

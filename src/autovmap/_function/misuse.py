@@ -3,22 +3,43 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from autovmap._lines import value_text
 from autovmap._spec.near import did_you_mean
 from autovmap.errors import SpecError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MEANT = {
-    "static_argnums": ".jit(static_argnames={names}): parameters are named, not counted",
-    "donate_argnums": ".jit(donate_argnames={names}): parameters are named, not counted",
-    "batch_size": ".chunk({value})",
-    "chunk_size": ".chunk({value})",
-    "n": ".chunk({value})",
-    "axis": '.shard("data"), the mesh axis for the first batch axis',
+JIT = {
+    "static_argnums": "write .jit(static_argnames={names}): parameters are named, not counted",
+    "donate_argnums": "write .jit(donate_argnames={names}): parameters are named, not counted",
 }
-"""What keywords of other interfaces are called here."""
+CHUNK: dict[str, str] = dict.fromkeys(("batch_size", "chunk_size", "n"), "write .chunk({value})")
+STATIC = "annotate the parameter, as in n: int, so that it is static"
+
+MEANT: dict[str, dict[str, str]] = {
+    "batch": dict.fromkeys(("size", "n", "shape", "sample_shape"), "write .batch({value})"),
+    "outer": {},
+    "reduce": {
+        "axis": (
+            "did you mean 'axes'? Write .reduce({args}, axes={value}): axes counts batch axes, "
+            "not dims of the result"
+        )
+    },
+    "lift": {},
+    "loop": {},
+    "jit": JIT | CHUNK,
+    "chunk": JIT
+    | CHUNK
+    | dict.fromkeys(
+        ("static_argnames", "donate_argnames"), "write .chunk({args}).jit({key}={value})"
+    ),
+    "shard": JIT | {"axis": 'write .shard("data"), the mesh axis for the first batch axis'},
+    "bucket": CHUNK | {"static_argnums": STATIC, "static_argnames": STATIC},
+}
+"""For each method, what to write for keywords of other interfaces; a method has to have its own."""
 
 
 def explained_call(example: str) -> Callable[[F], F]:
@@ -26,6 +47,7 @@ def explained_call(example: str) -> Callable[[F], F]:
 
     def decorate(method: F) -> F:
         signature = inspect.signature(method)
+        meant = MEANT[method.__name__]
 
         @functools.wraps(method)
         def explained(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -40,7 +62,8 @@ def explained_call(example: str) -> Callable[[F], F]:
                         f"{'auto_vmap(...)' if engine is None else engine.name}.{method.__name__}"
                     )
                     known = [] if engine is None else list(engine.signature.parameters)
-                    text = _wrong(name, signature, args, kwargs, str(error), example, known)
+                    said = Said(name, args, kwargs, known)
+                    text = _wrong(said, signature, str(error), example, meant)
                     raise SpecError(text) from None
                 raise
 
@@ -49,28 +72,39 @@ def explained_call(example: str) -> Callable[[F], F]:
     return decorate
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A call of a method as it was written, of a function of these parameters."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    known: Sequence[str]
+
+
 def _wrong(
-    name: str,
-    signature: inspect.Signature,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    why: str,
-    example: str,
-    known: Sequence[str],
+    said: Said, signature: inspect.Signature, why: str, example: str, meant: Mapping[str, str]
 ) -> str:
     parameters = list(signature.parameters.values())[1:]
     options = [p.name for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-    unknown = next((key for key in kwargs if key not in options), None)
+    unknown = next((key for key in said.kwargs if key not in options), None)
     if unknown is not None:
-        value = kwargs[unknown]
-        named = repr(known[value]) if type(value) is int and 0 <= value < len(known) else "..."
-        meant = MEANT.get(unknown, "").format(value=repr(value), names=named)
         taken = f"its options are {', '.join(options)}" if options else "it takes none"
-        remedy = f"write {meant}" if meant else taken + did_you_mean(unknown, options)
-        return f"{name}() has no option {unknown!r}; {remedy}"
-    if args:
+        remedy = taken + did_you_mean(unknown, options)
+        if unknown in meant:
+            remedy = meant[unknown].format_map(_places(said, unknown))
+        return f"{said.name}() has no option {unknown!r}; {remedy}"
+    if said.args:
         return (
-            f"{name}() is not called with the arguments of the function: it gives a function of "
-            f"the same parameters. Write {example}"
+            f"{said.name}() is not called with the arguments of the function: it gives a function "
+            f"of the same parameters. Write {example}"
         )
-    return f"{name}(): {why}; write {example}"
+    return f"{said.name}(): {why}; write {example}"
+
+
+def _places(said: Said, key: str) -> dict[str, str]:
+    """What a remedy may name: what was given by position, and the keyword with its value."""
+    value, known = said.kwargs[key], said.known
+    named = repr(known[value]) if type(value) is int and 0 <= value < len(known) else "..."
+    args = ", ".join(f'"{arg}"' if type(arg) is str else value_text(arg) for arg in said.args)
+    return {"names": named, "value": value_text(value), "key": key, "args": args or "..."}

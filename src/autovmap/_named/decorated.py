@@ -11,6 +11,7 @@ from autovmap._function.decorator import Decorator
 from autovmap._function.docstring import line_of_pattern
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import shown_name
+from autovmap._lines import value_text
 from autovmap._named.binder import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.notation import Pattern
 from autovmap._named.result import PatternGrouping
@@ -101,8 +102,8 @@ def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[st
     for name, value in options.items():
         if name in SAID_BY_PATTERN:
             raise SpecError(
-                f"named_vmap: {name}={value!r} is said by the pattern: where an axis stands there "
-                f"is where it lies, and its name serves collectives; leave {name} out"
+                f"named_vmap: {name}={value_text(value)} is said by the pattern: where an axis "
+                f"stands there is where it lies, and its name serves collectives; leave {name} out"
                 f"\n  {pattern.text}"
             )
         if name == "strict" and value is False:
@@ -163,7 +164,7 @@ class NamedEngine(Engine):
         raise SpecError(
             f"{self.name}.reduce(): the pattern says which axes the result has; to fold "
             f"one, put it in brackets and fold it in the function, or declare base ranks with "
-            f"auto_vmap and fold by .reduce({folds!r})\n  {self.pattern.text}"
+            f"auto_vmap and fold by .reduce({value_text(folds)})\n  {self.pattern.text}"
         )
 
     def with_options(self, options: dict[str, Any]) -> Variant:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from autovmap._lines import value_text
 from autovmap._named.notation import (
     ANONYMOUS,
     Axis,
@@ -191,8 +192,8 @@ def read_sizes(pattern: Pattern, given: Mapping[str, Any], function: str) -> Siz
         if name not in names or name == ANONYMOUS:
             shown = ", ".join(n for n in names if n != ANONYMOUS) or "none"
             raise SpecError(
-                f"{function}(): {name}={value!r} is not an option, and the pattern has no axis "
-                f"{name!r}; its axes are: {shown}\n  {pattern.text}"
+                f"{function}(): {name}={value_text(value)} is not an option, and the pattern has "
+                f"no axis {name!r}; its axes are: {shown}\n  {pattern.text}"
             )
         read.append((name, _size(pattern, name, value, name in repeated, function)))
     _check_new_axes(pattern, {name for name, _ in read}, function)
@@ -209,7 +210,7 @@ def _size(
             wanted = "a non-negative int" + ", or a tuple of them" * repeated
             spans = [axis.span for axis in _all_axes(pattern) if axis.name == name]
             raise SpecError(
-                f"{function}(): {name}={value!r} is not a size; it is {wanted}\n"
+                f"{function}(): {name}={value_text(value)} is not a size; it is {wanted}\n"
                 f"{pointed(pattern.text, *spans)}"
             )
     read = tuple(int(size) for size in sizes)

@@ -54,14 +54,17 @@ def diagnose(
     return None
 
 
-def hint(error: Exception, others: Others, static: Collection[str], function: str) -> str | None:
+def hint(
+    error: Exception, others: Others, static: Collection[str], function: str, way: str = ""
+) -> str | None:
     """What to do about a failure of JAX's that is known and not ours.
 
-    `static` are the parameters that a compiled call takes as static by itself.
+    `static` are the parameters that a compiled call takes as static by itself, `way` the way of
+    running (`.bucket()`, `.chunk(10)`), if any.
     """
     said = str(error)
     if "trace" in said.lower() and not any(batched in said for batched in BATCHED):
-        return _static_hint(others, static, function)
+        return _static_hint(others, static, function, way)
     if "Resource axis" in said and "not found in mesh" in said:
         return (
             "On an Explicit mesh the carry of a loop must be batched as what it meets: make it "
@@ -70,7 +73,7 @@ def hint(error: Exception, others: Others, static: Collection[str], function: st
     return None
 
 
-def _static_hint(others: Others, static: Collection[str], function: str) -> str | None:
+def _static_hint(others: Others, static: Collection[str], function: str, way: str) -> str | None:
     """What to do where a value was needed, if numbers without a rank are traced."""
     paths = [path for path, array in others() if array.ndim == 0 and is_traced(array)]
     names = list(dict.fromkeys(map(root, paths)))
@@ -86,6 +89,15 @@ def _static_hint(others: Others, static: Collection[str], function: str) -> str 
         said = f"{', '.join(names)} have no rank, and in a compiled call they are traced: the "
         said += "function does not see their values. If it needs one, make it static"
     number = names[0] in paths  # not a part of a tuple, say, whose annotation is another
+    if way:
+        with_jit = f"write {way}.jit(static_argnames={names[0]!r})"
+        if way.startswith(".bucket"):
+            with_jit = "call it without .bucket()"
+        return f"{said}: " + (
+            f"annotate it, {names[0]}: int, so that it is static, or {with_jit}"
+            if number
+            else with_jit
+        )
     annotate = f", or annotate it, as in {names[0]}: int" if number else ""
     return (
         f"{said}: by the static_argnames of your own jax.jit, or by "

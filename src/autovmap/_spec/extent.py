@@ -4,6 +4,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Any
 
+from autovmap._lines import value_text
 from autovmap.errors import SpecError
 
 
@@ -36,7 +37,7 @@ def checked_sizes(shape: tuple[Any, ...], function: str) -> tuple[int, ...]:
     for size in shape:
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 0:
             raise SpecError(
-                f"{function}.batch(): got {size!r} of type {type(size).__name__}; give the sizes "
-                f"of the new batch axes as non-negative ints, as in .batch(100, 3)"
+                f"{function}.batch(): got {value_text(size)} of type {type(size).__name__}; give "
+                f"the sizes of the new batch axes as non-negative ints, as in .batch(100, 3)"
             )
     return tuple(int(size) for size in shape)

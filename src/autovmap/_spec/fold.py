@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from autovmap._lines import value_text
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain
 from autovmap._spec.reading import read_tree
@@ -60,7 +61,7 @@ class Reduce:
         said = [repr(plain(self.folds))]
         if self.axes is not None:
             axes = self.axes[0] if len(self.axes) == 1 else self.axes
-            said.append(f"axes={axes!r}")
+            said.append(f"axes={value_text(axes)}")
         return ", ".join(said)
 
 
@@ -90,14 +91,14 @@ def read_reduce(raw: Any, axes: Any, function: str, one_level: OneLevel) -> Redu
         if callable(raw):
             hint = f"; did you mean {name!r}?" if name in KINDS else ""
         raise SpecError(
-            f"{path}: got {raw!r} of type {type(raw).__name__}; a fold is one of "
+            f"{path}: got {value_text(raw)} of type {type(raw).__name__}; a fold is one of "
             f"{', '.join(map(repr, KINDS))}, a pair (combine, identity), None for an output that "
             f"is not folded, or a container of these{hint}"
         )
 
     tree = read_tree(_paired(raw), path, one_level, leaf)
     if not any(isinstance(leaf, Mark) for leaf in leaves_of(tree)):
-        raise SpecError(f"{path}: {raw!r} folds no output; leave .reduce() out")
+        raise SpecError(f"{path}: {value_text(raw)} folds no output; leave .reduce() out")
     return Reduce(tree, _axes(axes, path))
 
 
@@ -120,8 +121,8 @@ def _axes(axes: Any, path: str) -> tuple[Hashable, ...] | None:
     for axis in found:
         if isinstance(axis, (bool, float)) or not isinstance(axis, Hashable):
             raise SpecError(
-                f"{path}: axes is {axes!r}; give the index of a batch axis, the name of one, or "
-                f"a tuple of these, as in axes=-1"
+                f"{path}: axes is {value_text(axes)}; give the index of a batch axis, the name of "
+                f"one, or a tuple of these, as in axes=-1"
             )
     return tuple(int(axis) if isinstance(axis, numbers.Integral) else axis for axis in found)
 

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
+from autovmap._lines import value_text
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     ByName,
@@ -52,12 +53,12 @@ def read_options(given: Mapping[str, Any], function: str, one_level: OneLevel) -
     raw = DEFAULTS | dict(given)
     if raw["randomness"] not in (None, "same", "different", "error"):
         raise SpecError(
-            f"{function}(): randomness is {raw['randomness']!r}; "
+            f"{function}(): randomness is {value_text(raw['randomness'])}; "
             f'it is "same", "different" or "error"'
         )
     for name in ("strict", "stretch_outputs"):
         if not isinstance(raw[name], bool):
-            raise SpecError(f"{function}(): {name} is {raw[name]!r}; it is True or False")
+            raise SpecError(f"{function}(): {name} is {value_text(raw[name])}; it is True or False")
     return Options(
         in_axes=_in_axes(raw["in_axes"], function, one_level),
         out_axes=read_positions(raw["out_axes"], f"{function}(): out_axes", one_level),
@@ -80,8 +81,8 @@ def _in_axes(raw: Any, function: str, one_level: OneLevel) -> Tree | tuple[Tree,
     if isinstance(read, (Position, ByName)):
         return read
     raise SpecError(
-        f"{function}(): in_axes is {raw!r}; it is an int, a dict by parameter name, or a tuple "
-        f"by position"
+        f"{function}(): in_axes is {value_text(raw)}; it is an int, a dict by parameter name, or a "
+        f"tuple by position"
     )
 
 
@@ -93,8 +94,8 @@ def _names(raw: Any, option: str, function: str) -> tuple[Hashable, ...]:
     for i, name in enumerate(names):
         if not isinstance(cast("object", name), Hashable):
             raise SpecError(
-                f"{function}(): {option} is {raw!r}; it is the name of the last batch axis, or a "
-                f"tuple of names"
+                f"{function}(): {option} is {value_text(raw)}; it is the name of the last batch "
+                f"axis, or a tuple of names"
             )
         if name in names[:i]:
             raise SpecError(

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 
 import optree
 
+from autovmap._lines import is_array, value_text
 from autovmap._spec.gufunc import read_core_shape
 from autovmap._spec.ranks import (
     NODES,
@@ -111,8 +112,13 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
     if callable(raw) and not isinstance(raw, type):
         return Rule(raw)
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
+        if is_array(raw):
+            raise SpecError(
+                f"{path}: got {value_text(raw)}, an array; give its number of dims for one "
+                f"example, or take an example's by like(...)"
+            )
         raise SpecError(
-            f"{path}: got {raw!r} of type {type(raw).__name__}; a base rank is a "
+            f"{path}: got {value_text(raw)} of type {type(raw).__name__}; a base rank is a "
             f'non-negative int, None (not mapped), "key", a core shape like "(n,3)", or a '
             f"container of these"
         )
@@ -126,7 +132,7 @@ def _position_leaf(raw: Any, path: str) -> Tree:
         return UNMAPPED
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
         raise SpecError(
-            f"{path}: got {raw!r} of type {type(raw).__name__}; a position is an int, None, "
-            f"or a container of these"
+            f"{path}: got {value_text(raw)} of type {type(raw).__name__}; a position is an int, "
+            f"None, or a container of these"
         )
     return Position(int(raw))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
+from autovmap._lines import value_text
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce, check_names
 from autovmap._spec.gufunc import Gufunc, agreeing
@@ -227,8 +228,8 @@ def _options(
     for name, value in given.items():
         if name in signature.parameters and declared.ranks is None:
             raise SpecError(
-                f"{function}(): {name}={value!r} may be the option {name!r} or the base rank of "
-                f"the parameter {name!r}; give the ranks of such parameters as "
+                f"{function}(): {name}={value_text(value)} may be the option {name!r} or the base "
+                f"rank of the parameter {name!r}; give the ranks of such parameters as "
                 f"ranks={{{name!r}: ...}} (ranks={{}} says that {name}= is the option)"
             )
     return given
@@ -303,7 +304,7 @@ def _refuse_parameters_as_keys(
     raw: Mapping[Any, Any], parameters: Sequence[inspect.Parameter], function: str
 ) -> None:
     if raw and set(raw) <= {p.name for p in parameters}:
-        shown = ", ".join(f"{key}={value!r}" for key, value in raw.items())
+        shown = ", ".join(f"{key}={value_text(value)}" for key, value in raw.items())
         raise SpecError(
             f"{function}(): a dict given by position ranks the keys of one argument, but all of "
             f"its keys are parameters of {function}; did you mean auto_vmap(**...), that is "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
+from autovmap._lines import value_text
 from autovmap.errors import SpecError
 
 Size: TypeAlias = int | Literal["auto"] | None
@@ -154,21 +155,22 @@ def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str
     if (size is None) == (memory is None):
         if size is not None:
             raise SpecError(
-                f"{function}.chunk(): size is {size!r} and memory is {memory!r}, and each says how "
-                f"many examples run at once; leave one of them out"
+                f"{function}.chunk(): size is {value_text(size)} and memory is "
+                f"{value_text(memory)}, and each says how many examples run at once; leave one of "
+                "them out"
             )
         raise SpecError(
             f"{function}.chunk(): give a number of examples, as in .chunk(1024), or a bound on "
             f'memory, as in .chunk(memory="2GiB"), or .chunk("auto")'
         )
     if remat is not True and remat is not False:
-        raise SpecError(f"{function}.chunk(): remat is {remat!r}; it is True or False")
+        raise SpecError(f"{function}.chunk(): remat is {value_text(remat)}; it is True or False")
     if memory is not None:
         return Chunk(None, read_bytes(memory, function), remat, _progress(progress, function))
     if size != "auto" and (not is_whole(size) or size < 1):
         raise SpecError(
-            f"{function}.chunk(): got {size!r} of type {type(size).__name__}; give the most "
-            f'examples at once as an int of 1 or more, or "auto", or a bound on memory, as in '
+            f"{function}.chunk(): got {value_text(size)} of type {type(size).__name__}; give the "
+            f'most examples at once as an int of 1 or more, or "auto", or a bound on memory, as in '
             f'.chunk(memory="2GiB")'
         )
     return Chunk(
@@ -180,8 +182,8 @@ def _progress(progress: Any, function: str) -> Any:
     if isinstance(progress, bool) or callable(progress):
         return progress
     raise SpecError(
-        f"{function}.chunk(): progress is {progress!r}; it is True for a bar, or a function that "
-        f"takes (done, total), counted in examples"
+        f"{function}.chunk(): progress is {value_text(progress)}; it is True for a bar, or a "
+        f"function that takes (done, total), counted in examples"
     )
 
 
@@ -200,8 +202,8 @@ def read_bytes(given: Any, function: str) -> int:
         found = int(given)
     if found is None or found < 1:
         raise SpecError(
-            f'{function}.chunk(): memory is {given!r}; give it as a text such as "512MiB" or '
-            f'"2GB", or as a number of bytes'
+            f"{function}.chunk(): memory is {value_text(given)}; give it as a text such as "
+            f'"512MiB" or "2GB", or as a number of bytes'
         )
     return found
 
@@ -215,8 +217,8 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
     entries = (spec,) if isinstance(spec, str) else spec
     if not isinstance(entries, tuple) and not hasattr(entries, "index"):
         raise SpecError(
-            f"{function}.shard(): got {spec!r} of type {type(spec).__name__}; give a mesh axis for "
-            f"each batch axis, leftmost first, as in "
+            f"{function}.shard(): got {value_text(spec)} of type {type(spec).__name__}; give a "
+            f"mesh axis for each batch axis, leftmost first, as in "
             f".shard(jax.sharding.PartitionSpec('data', None)), or the name of one for the first"
         )
     axes: list[tuple[Hashable, ...]] = []
@@ -229,12 +231,12 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
             axes.append((entry,))
         else:
             raise SpecError(
-                f"{function}.shard(): {entry!r} is not a mesh axis; an entry is a name, a tuple of "
-                f"names, or None for not sharded"
+                f"{function}.shard(): {value_text(entry)} is not a mesh axis; an entry is a name, "
+                f"a tuple of names, or None for not sharded"
             )
     if mesh is not None and not hasattr(mesh, "axis_names"):
         raise SpecError(
-            f"{function}.shard(): mesh is {mesh!r} of type {type(mesh).__name__}; give a "
+            f"{function}.shard(): mesh is {value_text(mesh)} of type {type(mesh).__name__}; give a "
             f"jax.sharding.Mesh, or set one around the call"
         )
     names = [name for entry in axes for name in entry]
@@ -245,7 +247,9 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
                 f"batch axis"
             )
     if not names:
-        raise SpecError(f"{function}.shard(): {spec!r} names no mesh axis, so nothing is sharded")
+        raise SpecError(
+            f"{function}.shard(): {value_text(spec)} names no mesh axis, so nothing is sharded"
+        )
     return Shard(tuple(axes), mesh)
 
 
@@ -257,8 +261,8 @@ def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
     """
     if promote is not None and (not is_whole(promote) or promote < 1):
         raise SpecError(
-            f"{function}.bucket(): promote is {promote!r}; it is how often a batch size is seen "
-            f"before it is compiled for itself, an int of 1 or more, or None for never"
+            f"{function}.bucket(): promote is {value_text(promote)}; it is how often a batch size "
+            f"is seen before it is compiled for itself, an int of 1 or more, or None for never"
         )
     promote = None if promote is None else int(promote)
     if block is not None:
@@ -270,9 +274,13 @@ def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
     except TypeError:
         listed = ()
     if not listed or not all(map(is_whole, listed)) or min(listed) < 1:
+        one = ""
+        if is_whole(sizes) and sizes > 0:
+            one = f"; for one size write .bucket([{sizes}]), for blocks of {sizes} "
+            one += f".bucket(block={sizes})"
         raise SpecError(
-            f"{function}.bucket(): sizes is {sizes!r}; give the padded sizes as a sequence of ints "
-            f"of 1 or more, or a function from a size to the padded one"
+            f"{function}.bucket(): sizes is {value_text(sizes)}; give the padded sizes as a "
+            f"sequence of ints of 1 or more, or a function from a size to the padded one{one}"
         )
     return Bucket(tuple(sorted({int(s) for s in listed})), promote)
 
@@ -280,12 +288,12 @@ def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
 def _block(sizes: Any, promote: int | None, block: Any, function: str) -> Bucket:
     if not is_whole(block) or block < 1:
         raise SpecError(
-            f"{function}.bucket(): block is {block!r}; give the number of examples that go "
-            f"through the program at a time, an int of 1 or more"
+            f"{function}.bucket(): block is {value_text(block)}; give the number of examples that "
+            f"go through the program at a time, an int of 1 or more"
         )
     if sizes is not None:
         raise SpecError(
-            f"{function}.bucket(): sizes is {sizes!r} and block is {block!r}, but a block is the "
-            f"one size that is compiled; leave one of them out"
+            f"{function}.bucket(): sizes is {value_text(sizes)} and block is {value_text(block)}, "
+            f"but a block is the one size that is compiled; leave one of them out"
         )
     return Bucket(None, promote, int(block))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from autovmap._bind.kinds import shown
 from autovmap._bind.trees import match
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
@@ -19,6 +20,7 @@ from autovmap._run.nest import Body
 from autovmap._run.once import again, trace_once
 from autovmap._run.steps import done
 from autovmap._spec.fold import Fold, Reduce, fold_of
+from autovmap._spec.ranks import Mark, Unmapped
 from autovmap._spec.spec import Spec
 from autovmap._ways.bucket_run import cut_leaf
 from autovmap._ways.chunk import Split
@@ -207,6 +209,11 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
     """How each leaf of a result is folded."""
     leaves, treedef = jax.tree.flatten(result)
     arrays = batched(leaves, treedef)
+    if jax.tree_util.all_leaves([result]) and not isinstance(reduce.folds, (Mark, Unmapped)):
+        raise SpecError(
+            f"{function}.reduce({reduce}): the result is one array, {shown(result)}; give one "
+            f'fold, as in .reduce("mean")'
+        )
     matched = match(reduce.folds, result, "result", f"{function}(): reduce")
     found: list[Unit] = []
     while (first := len(found)) < len(leaves):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
+from autovmap._lines import value_text
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import VAR_KEYWORD, Spec
@@ -100,13 +101,14 @@ def given_names(given: Any, what: str, spec: Spec, ranked: Collection[str] = ())
         names: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
     except TypeError:
         raise SpecError(
-            f"{function}.jit(): {what} is {given!r}; give the name of a parameter, or several"
+            f"{function}.jit(): {what} is {value_text(given)}; give the name of a parameter, or "
+            "several"
         ) from None
     for name in names:
         if name not in known and not takes_any:
             raise SpecError(
-                f"{function}.jit(): {what} has {name!r}, which is not a parameter; these are: "
-                f"{', '.join(known) or 'none'}"
+                f"{function}.jit(): {what} has {value_text(name)}, which is not a parameter; these "
+                f"are: {', '.join(known) or 'none'}"
             )
         if name in ranked:
             raise SpecError(
@@ -146,8 +148,12 @@ def _why(value: Any, error: Changing, fixed: bool) -> str:
     if type(value) in BUILTIN:
         return f" is {shown(value)}, {name}, which {error.why}; pass {BUILTIN[type(value)]}"
     ways.append(
-        "register the class (jax.tree_util.register_dataclass, register_pytree_node), make it a "
-        "frozen dataclass" + ("" if fixed else ", or give it __hash__ and __eq__")
+        "register the class (jax.tree_util.register_dataclass, register_pytree_node)"
+        + (
+            " or make it a frozen dataclass"
+            if fixed
+            else ", make it a frozen dataclass, or give it __hash__ and __eq__"
+        )
     )
     return f" is {name}, which is not a pytree and {error.why}: {stale}; {', or '.join(ways)}"
 

@@ -96,6 +96,6 @@ def untraceable(leaf: Any, path: str, where: str, parameter: str) -> str:
     refuse_changing(leaf, where)
     return (
         f"{where} is {shown(leaf)} of type {type(leaf).__name__}, which JAX can't trace; make it "
-        f"static: .jit(static_argnames={parameter!r}), or annotate {parameter} as a "
-        f"{type(leaf).__name__}"
+        f"static: .jit(static_argnames={parameter!r}), or annotate it, "
+        f"{parameter}: {'Callable' if callable(leaf) else type(leaf).__name__}"
     )

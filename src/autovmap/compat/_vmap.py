@@ -11,6 +11,7 @@ from autovmap._frames import interface, leave_out_frames
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
+from autovmap._lines import value_text
 from autovmap._spec.extent import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree
 from autovmap._spec.reading import read_axes
@@ -55,7 +56,9 @@ def one_axis(
         raise SpecError(f"vmap maps a callable, but got {shown(function)}")
     raw = tuple(in_axes) if isinstance(in_axes, list) else in_axes
     if not (raw is None or isinstance(raw, (int, tuple))):
-        raise SpecError(f"vmap: {option} is {in_axes!r}; it is an int, None, a tuple or a list")
+        raise SpecError(
+            f"vmap: {option} is {value_text(in_axes)}; it is an int, None, a tuple or a list"
+        )
     name = shown_name(function)
     ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}
     extent = Extent(size=size, required=True)

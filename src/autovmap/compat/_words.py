@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from autovmap._lines import wrapped
+from autovmap._lines import value_text, wrapped
 from autovmap.errors import AutoVmapError, SpecError
 
 FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
@@ -49,7 +49,7 @@ def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) 
         count = f"{len(axes)} entr{'y' if len(axes) == 1 else 'ies'}"
         given = f"{len(args)} positional argument{'s' * (len(args) != 1)}"
         raise SpecError(
-            f"{function}(): {option} is {axes!r}, a tuple of {count}, for {given}; give a "
-            f"tuple of entries corresponding to the positional arguments, None for one that is "
+            f"{function}(): {option} is {value_text(axes)}, a tuple of {count}, for {given}; give "
+            f"a tuple of entries corresponding to the positional arguments, None for one that is "
             f"shared"
         )
