@@ -245,7 +245,7 @@ def test_a_decorator_serves_many_functions_and_is_not_changed() -> None:
         (lambda: auto_vmap(x=1).chunk(0), r"total\(?.*chunk\(\): got 0"),
         (lambda: auto_vmap(x=1).loop().jit(), r"loop\(\).jit\(\)"),
         (lambda: auto_vmap(x=1).jit(static_argnames="y"), "static_argnames has 'y'"),
-        (lambda: auto_vmap(x=1).outer("y"), "no ranked parameter"),
+        (lambda: auto_vmap(x=1).outer("y"), "is not a ranked parameter"),
         (lambda: auto_vmap(x=1).lift(1), "give a transformation of functions"),
     ],
 )
