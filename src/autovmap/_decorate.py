@@ -133,7 +133,7 @@ def auto_vmap(
 
     Raises:
         SpecError: the declaration is malformed or does not fit the function; raised when
-            decorating. In a call: an argument has not the structure or type that it asks for.
+            decorating. In a call: an argument does not have the structure or type it asks for.
         RankError: in a call, an array has fewer dims than its base rank.
         BatchShapeError: in a call, batch shapes do not broadcast.
         CoreSizeError: in a call, a core dim has another size than a signature or annotation says.

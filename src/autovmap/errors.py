@@ -26,7 +26,7 @@ class AutoVmapError(Exception):
 
 
 class SpecError(AutoVmapError, TypeError):
-    """A declaration is malformed, or an argument has not the structure or type it asks for.
+    """A declaration is malformed, or an argument does not have the structure or type it asks for.
 
     >>> from autovmap import auto_vmap
     >>> auto_vmap(w=1)(lambda x: x)

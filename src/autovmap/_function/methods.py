@@ -156,7 +156,7 @@ class Methods(Generic[Compiled, Lifted]):
             options: options of `auto_vmap` by name; those that are not given stay.
 
         Raises:
-            SpecError: there is no such option, or it has not such a value.
+            SpecError: there is no such option, or it does not take such a value.
         """
         return self._again(lambda engine: _replace(engine, options))
 

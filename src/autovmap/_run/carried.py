@@ -1,4 +1,4 @@
-"""Results that are no arrays, through `jax.jit`: strings, functions, None-like markers."""
+"""Results that are not arrays, through `jax.jit`: strings, functions, None-like markers."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ jax.tree_util.register_pytree_node(
 def carried(result: Any, function: str) -> Any:
     """A traced function's result, with what is no array where `jax.jit` lets it through.
 
-    JAX refuses a NumPy array of a dtype that it has not in its own words.
+    JAX refuses a NumPy array of a dtype that it does not have in its own words.
 
     Raises:
         SpecError: a leaf that is no array holds a traced one.
