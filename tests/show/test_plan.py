@@ -282,13 +282,13 @@ class TestPatterns:
         assert pickle.loads(pickle.dumps(one)) == one
 
 
-@pytest.mark.parametrize("randomness", ["different", "error"])
-def test_a_key_whose_rank_was_forgotten(randomness: Any) -> None:
+def test_a_key_whose_rank_was_forgotten() -> None:
     function = auto_vmap(x=0)(lambda rng, x: x)
     key = jax.random.key(0)
     line = "! rng key<fry>[] is a key that all examples share"
-    assert line in str(function.replace(randomness=randomness).plan(key, jnp.ones(3)))
-    assert line not in str(function.replace(randomness=randomness).plan(key, 1.0))
+    different = function.replace(randomness="different")
+    assert line in str(different.plan(key, jnp.ones(3)))
+    assert line not in str(different.plan(key, 1.0))
     assert "so not mapped: rng key<fry>[]" in str(function.plan(key, jnp.ones(3)))
     ranked = auto_vmap(rng="key", x=0, randomness="different")(lambda rng, x: x)
     assert "share" not in str(ranked.plan(key, jnp.ones(3)))

@@ -42,7 +42,7 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     "in_axes": ((0, -1, {"x": -2}, (0, 0)), (True, "a", [0], (0, 0, 0), {"z": 0}, {"x": "b"}, 9)),
     "axis_name": ((None, "i", ("i", "j")), (("i", "i"), ["i"], {"i": 1}, ("i", [1]), np.ones(2))),
     "spmd_axis_name": ((None,), (("i", "i"), ["i"], {})),
-    "randomness": (("same", "different", "error"), ("other", None, 1, True, ["same"], b"same")),
+    "randomness": ((None, "same", "different", "error"), ("other", 0, 1, True, ["same"], b"same")),
     "strict": ((False, True), (1, None, "yes", np.True_, [])),
     "stretch_outputs": ((True, False), (0, None, "no", [], np.False_)),
 }
