@@ -127,6 +127,15 @@ def test_equals_the_reduction_of_the_plain_call(way: str, call: Any, position: i
         check(run(x, y), reduced(plain, batch, fold, axes, position))
 
 
+@pytest.mark.parametrize("way", ["shard", "chunk and shard"])
+@pytest.mark.parametrize("fold", ["sum", "mean", "prod", "all", "logsumexp"])
+def test_of_no_examples_on_a_mesh(way: str, fold: str) -> None:
+    f = auto_vmap(x=1)(lambda x: x)
+    for dtype in ("complex64", "float32", "int8"):
+        x = np.zeros((2, 0, 3), dtype)
+        check(WAYS[way](f.reduce(fold))(x), reduced(f(x), (2, 0), fold, None, 0))
+
+
 IDENTICAL = auto_vmap(x=0)(lambda x: x)
 
 

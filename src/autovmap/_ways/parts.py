@@ -1,7 +1,7 @@
 """A plan run in parts: over the devices of a mesh, in chunks on each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -139,6 +139,10 @@ def run_reduced(
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
         return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
+    if any(size == 0 for size in plan.batch_shape):
+        # Of no examples there is nothing to share out, and XLA aborts on an all-reduce of an empty
+        # complex sum (jax 0.10.2).
+        parts = replace(parts, shards=None)
     elsewhere = parts.shards is not None or on_mesh()
     body, grouping = traced_once(plan, spec, body, leaves, grouping, elsewhere)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)
