@@ -85,7 +85,7 @@ def test_equinox_attention():
     attend = auto_vmap(dot_product_attention)
     result = agrees(attend, dot_product_attention, (2, 2, 2), *arguments)
     assert result.shape == (3, 2, 5, 7)
-    with pytest.raises(CoreSizeError, match="'kv_seq': 6 in key_ and 8 in value"):
+    with pytest.raises(CoreSizeError, match=r"'kv_seq':\s6 in key_ and 8 in value"):
         attend(*arguments[:2], normal(8, 7))
 
 
