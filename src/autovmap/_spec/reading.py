@@ -112,7 +112,7 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
     if callable(raw) and not isinstance(raw, type):
         return Rule(raw)
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
-        if is_array(raw):
+        if is_array(raw) and getattr(raw, "shape", ()):  # NumPy's scalars are told by their type
             raise SpecError(
                 f"{path}: got {value_text(raw)}, an array; give its number of dims for one "
                 f"example, or take an example's by like(...)"
