@@ -15,7 +15,7 @@ import numpy as np
 import optree
 
 from autovmap._bind.expected import chosen, refuse_array
-from autovmap._bind.kinds import Kind, a, is_key, kind_of, shown
+from autovmap._bind.kinds import REF, Kind, a, is_key, kind_of, shown
 from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint, tuple_text
 from autovmap._spec.ranks import (
     Core,
@@ -73,6 +73,8 @@ def to_jax(leaf: Any) -> Any:
     """
     kind = kind_of(type(leaf))
     if kind is ARRAY or isinstance(leaf, jax.Array):  # a tracer is of another class
+        return leaf
+    if REF and isinstance(leaf, REF):  # traced, it is of another class, and no array either
         return leaf
     if kind is Kind.CONVERTIBLE or (kind is Kind.NUMPY and leaf.dtype != jax.dtypes.float0):
         return jnp.asarray(leaf)
