@@ -65,8 +65,7 @@ def check_shares(found: Counter[tuple[str, str]]) -> None:
     for kind, shares in SHARES.items():
         count = sum(n for (k, _), n in found.items() if k == kind)
         for outcome, share in shares.items():
-            least = share * count / 2
-            assert least < 2 or found[kind, outcome] > least, (kind, outcome)  # of so few, luck
+            assert found[kind, outcome] > share * count / 2, (kind, outcome)
 
 
 def test_every_kind_has_its_shares() -> None:
