@@ -4,6 +4,7 @@ import numbers
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeAlias, cast
 
+import numpy as np
 import optree
 
 from autovmap._lines import is_array, value_text
@@ -112,7 +113,7 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
     if callable(raw) and not isinstance(raw, type):
         return Rule(raw)
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
-        if is_array(raw) and getattr(raw, "shape", ()):  # NumPy's scalars are told by their type
+        if is_array(raw) and not isinstance(raw, np.generic):  # those are told by their type
             raise SpecError(
                 f"{path}: got {value_text(raw)}, an array; give its number of dims for one "
                 f"example, or take an example's by like(...)"
