@@ -15,7 +15,10 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_run import Chunked, Outputs, Written, opened
 from autovmap._ways.loop_run import run_loop
-from autovmap._ways.reduce_run import Reducing, fold_looped, reducing_of, traced_once
+from autovmap._ways.reduce_keep import keepers_of
+from autovmap._ways.reduce_loop import fold_looped
+from autovmap._ways.reduce_run import Reducing, reducing_of
+from autovmap._ways.reduce_units import traced_once
 from autovmap._ways.shard import Shards
 from autovmap._ways.shard_run import Local, sharded
 
@@ -70,12 +73,11 @@ def run_parts(
             return caught.joined(reducing.finished(outputs, groups, sizes))
         return caught.join(outputs, plan)
 
-    keepers = Written if reducing is None else reducing.keeper
     overlaps = reducing is None
 
     if parts.stage != "whole":
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
-        keepers = reducing.passer if reducing is not None and parts.passing else keepers
+        keepers = Written if reducing is None else keepers_of(reducing, parts.passing)
         valid = {} if reducing is None else reducing.valid
         chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, valid)
         if parts.stage == "empty":
@@ -99,7 +101,7 @@ def run_parts(
         if parts.examples is not None:
             chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps)
             if chunks.splits:
-                keepers = Written if own is None else own.keeper
+                keepers = Written if own is None else keepers_of(own)
                 valid = {} if own is None else own.valid
                 example = body
                 if own is None and local is None and not on_mesh():

@@ -28,7 +28,7 @@ from autovmap._ways.fit import Sized
 from autovmap._ways.options import Bucket, Ways
 from autovmap._ways.parts import Parts
 from autovmap._ways.progress import reporting
-from autovmap._ways.reduce_run import cut_folded
+from autovmap._ways.reduce_units import cut_folded
 from autovmap._ways.shard import plan_shards
 from autovmap._ways.split import Partition, Split
 from autovmap.errors import SpecError

@@ -1,0 +1,137 @@
+"""How each leaf of a result is folded, found from one example, and the groups that follow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import jax
+
+from autovmap._bind.kinds import shown
+from autovmap._bind.trees import match
+from autovmap._plan.outputs import Group
+from autovmap._plan.plan import PlanData
+from autovmap._run.batched import batched, is_batched
+from autovmap._run.grouping import Grouping
+from autovmap._run.nest import Body
+from autovmap._run.once import again, trace_once
+from autovmap._spec.fold import Fold, Reduce, fold_of
+from autovmap._spec.ranks import Mark, Unmapped
+from autovmap._spec.spec import Spec
+from autovmap._ways.bucket_run import cut_leaf
+from autovmap._ways.folds import leaves_at_once
+from autovmap._ways.reduce import FoldGroup, folded_axes, left, refuse_empty
+from autovmap.errors import SpecError
+
+
+def cut_folded(
+    result: Any,
+    plan: PlanData,
+    sizes: Mapping[int, tuple[int, int]],
+    spec: Spec,
+    grouping: Grouping,
+) -> Any:
+    """A bucket's result without the examples that were padded, of which the folds have none."""
+    leaves, treedef = jax.tree.flatten(result)
+    reduce = cast("Reduce", spec.reduce)
+    kept = left(plan, folded_axes(plan, reduce, spec.options.axis_name))
+    less = {kept.axis(axis): size for axis, size in sizes.items() if axis not in kept.over}
+    for i, unit in enumerate(units_of(reduce, result, grouping.of(result), plan.function)):
+        if is_batched(leaves[i]):
+            at = (plan, sizes) if unit.fold is None else (kept.plan, less)
+            leaves[i] = cut_leaf(leaves[i], *at, unit.group)
+    return jax.tree.unflatten(treedef, leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a leaf of a result is folded, and where its batch dims go.
+
+    Leaves of one number are combined as one value.
+    """
+
+    group: Group
+    fold: Fold | None
+    number: int | None = None
+
+
+def fold_groups(
+    plan: PlanData, spec: Spec, units: Sequence[Unit], axes: Sequence[frozenset[int]]
+) -> list[Group]:
+    """The group of each leaf of a result, from how it is folded and what it depends on."""
+    reduce = cast("Reduce", spec.reduce)
+    over = folded_axes(plan, reduce, spec.options.axis_name)
+    shared: dict[int, frozenset[int]] = {}
+    for unit, depends in zip(units, axes, strict=True):
+        if unit.number is not None:
+            shared[unit.number] = shared.get(unit.number, frozenset()) | depends
+    found: list[Group] = []
+    for unit, depends in zip(units, axes, strict=True):
+        if unit.fold is None or unit.group.position is None:
+            stretched = None if spec.options.stretch_outputs else depends
+            found.append(replace(unit.group, axes=stretched))
+        else:
+            refuse_empty(plan, reduce, unit.fold, over)
+            depends = depends if unit.number is None else shared[unit.number]
+            own = unit.group.position
+            found.append(FoldGroup(own, depends, fold=unit.fold, over=over, unit=unit.number))
+    return found
+
+
+def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str) -> list[Unit]:
+    """How each leaf of a result is folded."""
+    leaves, treedef = jax.tree.flatten(result)
+    arrays = batched(leaves, treedef)
+    if jax.tree_util.all_leaves([result]) and not isinstance(reduce.folds, (Mark, Unmapped)):
+        raise SpecError(
+            f"{function}.reduce({reduce}): the result is one array, {shown(result)}; give one "
+            f'fold, as in .reduce("mean")'
+        )
+    matched = match(reduce.folds, result, "result", f"{function}(): reduce")
+    found: list[Unit] = []
+    while (first := len(found)) < len(leaves):
+        path, tree, _ = matched[first]
+        fold = fold_of(tree)
+        count = 1 if fold is None else leaves_at_once(fold)
+        if count == 1:
+            found.append(Unit(placed[first], fold if arrays[first] else None))
+            continue
+        rows = range(first, min(first + count, len(leaves)))
+        fitting = [i for i in rows if matched[i][1] is tree and arrays[i]]
+        if len(fitting) < count or len({placed[i] for i in rows}) > 1:
+            raise SpecError(
+                f"{function}.reduce(): {fold!r} combines {count} arrays as one value, as many as "
+                f"its identity has, but at {path} there are not as many whose batch dims go to "
+                f"one place; declare the fold where the result has these arrays"
+            )
+        found += [Unit(placed[i], fold, first) for i in rows]
+    return found
+
+
+def traced_once(
+    plan: PlanData,
+    spec: Spec,
+    body: Body,
+    leaves: Sequence[Any],
+    grouping: Grouping,
+    elsewhere: bool,
+) -> tuple[Body, Grouping]:
+    """A function of one example whose outputs' folds are known, and the groups of outputs.
+
+    What an output depends on is found by tracing one example; what was traced runs from then on,
+    but not `elsewhere`, on the devices of a mesh: there JAX wants its constants to lie on no mesh.
+    Without layers there is but one example, which is computed here.
+    """
+
+    def look(result: Any) -> list[Unit]:
+        groups = grouping.of(result)
+        return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
+
+    if plan.layers:
+        once = trace_once(plan, body, leaves, look)
+        run = body if elsewhere else again(plan, once)
+        found = fold_groups(plan, spec, once.seen, once.axes)
+    else:
+        result = body(leaves)
+        units = look(result)
+        run, found = lambda _: result, fold_groups(plan, spec, units, [frozenset()] * len(units))
+    return run, grouping.regrouped(found)
