@@ -6,6 +6,8 @@ leaves out, and what it says of that: `quick`.
 
 import os
 import sys
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 # OpenBLAS starts a thread a core for each small solve, which is slower than one: set it before
@@ -42,3 +44,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     repeat = "" if effort.SEED == 0 else f", repeat it with AUTOVMAP_SEED={effort.SEED}"
     return f"autovmap: profile {effort.PROFILE}{repeat}; programs kept in {caches.programs()}"
+
+
+@pytest.fixture(autouse=True)
+def declarations_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no test find what was declared while another one had a part of the library replaced.
+
+    A declaration is kept on its function, with all that was made of it: what a planted fault let
+    through would go on living there.
+    """
+    if "monkeypatch" not in request.fixturenames:
+        yield
+        return
+    from autovmap._function import known
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "ATTRIBUTE", f"{known.ATTRIBUTE}{request.node.name}")
+        patch.setattr(known, "_alive", weakref.WeakValueDictionary())
+        yield
