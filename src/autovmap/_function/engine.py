@@ -38,6 +38,7 @@ from autovmap._run.nest import Body, make_nest, run
 from autovmap._run.steps import prepared
 from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.extent import NO_EXTENT
+from autovmap._spec.gradient import Gradient
 from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
 from autovmap._spec.spec import (
     POSITIONAL_ONLY,
@@ -301,6 +302,10 @@ class Engine:
             args, kwargs = call.arguments(rows)
             return function(*args, **kwargs)
 
+        if self.spec.gradient is not None and self.spec.reduce is not None:
+            from autovmap._ways.reduce_gradient import GradientBody
+
+            return GradientBody(body, call, self.spec.gradient)
         signature = self.spec.signature
         if signature is None or not self._checks_result:
             return body
@@ -428,9 +433,11 @@ class Engine:
         declared = replace(self.declared, options=merged)
         return Variant(("options", key), declared, self.ways)
 
-    def with_function(self, function: Callable[..., Any], transform: Hashable) -> Variant:
-        """With a transformed function."""
-        declared = replace(self.declared, lifted=True)
+    def with_function(
+        self, function: Callable[..., Any], transform: Hashable, gradient: Gradient | None
+    ) -> Variant:
+        """With a transformed function; of which it is the gradient, if it is known to be one."""
+        declared = replace(self.declared, lifted=True, gradient=gradient)
         return Variant(("function", transform), declared, self.ways, function)
 
     def with_ways(self, **changes: Any) -> Variant:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import jax
+
 from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.gradient import Gradient
 from autovmap._spec.spec import Spec
 
 
@@ -131,3 +134,14 @@ class Transform:
             return self.transform(method, **dict(self.options))(*args, **kwargs)
 
         return transformed
+
+    def gradient(self, function: Callable[..., Any]) -> Gradient | None:
+        """That it makes a function's gradient; None where it is, or does, anything else."""
+        options = dict(self.options)
+        argnums, has_aux = options.pop("argnums", 0), options.pop("has_aux", False)
+        whole = all(type(i) is int for i in (argnums if type(argnums) is tuple else (argnums,)))
+        known = self.transform is jax.grad or self.transform is jax.value_and_grad
+        if not known or options or not whole or type(has_aux) is not bool:
+            return None
+        value = self.transform is jax.value_and_grad
+        return Gradient(function, argnums, has_aux, value, self.bound)

@@ -416,4 +416,7 @@ def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) 
             f"{engine.name}.lift(): {value_text(transform)} returned {value_text(lifted)} of type "
             f"{type(lifted).__name__}; it has to return a function of the same parameters"
         )
-    return engine.with_function(lifted, (whole, repr(whole.options)))  # 1 and True are equal
+    gradient = whole.gradient(engine.function)
+    return engine.with_function(
+        lifted, (whole, repr(whole.options)), gradient
+    )  # 1 and True are equal

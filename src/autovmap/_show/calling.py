@@ -89,6 +89,8 @@ class Calling:
     """How the results are folded, if they are."""
     folded: frozenset[int] = frozenset()
     """The batch axes that are folded."""
+    summed: bool = False
+    """Whether gradients may be added up by taking the gradient of a sum."""
     randomness: Randomness | None = None
 
 

@@ -21,6 +21,8 @@ from autovmap._plan.plan import PlanData
 from autovmap._run.batched import batched, of_result
 from autovmap._run.grouping import Grouping
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
+from autovmap._spec.fold import fold_of
+from autovmap._spec.ranks import leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap.errors import SpecError
 
@@ -42,6 +44,9 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
         bystanders += _bystanders(slot.path, value, rows.get(slot.place))
     plan = call.planned.plan
     kinds = [kind_of(type(call.leaves[place])) for place in call.planned.places]
+    folded = frozenset[int]()
+    if spec.reduce is not None:
+        folded = folded_axes(plan, spec.reduce, spec.options.axis_name)
     return Calling(
         passed=tuple(passed),
         bystanders=tuple(bystanders),
@@ -49,15 +54,26 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
         foreign=tuple(row for row, kind in enumerate(kinds) if kind is Kind.CONVERTIBLE),
         out_axes=spec.options.out_axes,
         reduce=spec.reduce,
-        folded=frozenset()
-        if spec.reduce is None
-        else folded_axes(plan, spec.reduce, spec.options.axis_name),
+        folded=folded,
+        summed=_is_summed(spec, plan, folded),
         stretch_outputs=spec.options.stretch_outputs,
         core=_core(spec, plan),
         steps=tuple(steps),
         parted=parted,
         randomness=spec.options.randomness,
     )
+
+
+def _is_summed(spec: Spec, plan: PlanData, folded: frozenset[int]) -> bool:
+    """Whether the function may be a gradient that is summed as `reduce_gradient` does.
+
+    What the function is made of is known only once it is traced.
+    """
+    if spec.gradient is None or spec.reduce is None:
+        return False
+    added = any(fold_of(leaf) in ("sum", "mean") for leaf in leaves_of(spec.reduce.folds))
+    layers = plan.layers
+    return added and all(layer.axis in folded and layer.name is None for layer in layers)
 
 
 def _core(spec: Spec, plan: PlanData) -> tuple[str, ...] | None:

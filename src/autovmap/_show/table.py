@@ -158,7 +158,8 @@ def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]
     lines += [(line, False) for line in _keys(plan)]
     if calling.reduce is not None:
         axes = ", ".join(map(str, sorted(calling.folded))) or "none, as there is none"
-        lines.append((f"reduce({calling.reduce}): folded over batch axis {axes}", False))
+        how = ", as the gradient of a sum where that is the same" if calling.summed else ""
+        lines.append((f"reduce({calling.reduce}): folded over batch axis {axes}{how}", False))
     lines += [(step, False) for step in calling.steps]
     warned = [(b, warning(b, plan.batch_shape, calling.randomness)) for b in calling.bystanders]
     quiet = [_array(b) for b, said in warned if not said]

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 from autovmap._lines import value_text
 from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce, check_names
+from autovmap._spec.gradient import Gradient
 from autovmap._spec.gufunc import Gufunc, agreeing
 from autovmap._spec.near import did_you_mean
 from autovmap._spec.operands import lone_signature, operands, refuse_left_over
@@ -74,6 +75,8 @@ class Spec:
     signature: Gufunc | None = None
     lifted: bool = False
     """Whether the function is a transformed one, of whose outputs the signature does not tell."""
+    gradient: Gradient | None = None
+    """Of what the function is the gradient, if it is one."""
     numpy_calls: bool = False
     unread: tuple[str, ...] = ()
     """Parameters whose ranks stand in annotations that are still to be read."""
@@ -107,6 +110,7 @@ class Declaration:
     extent: Extent = NO_EXTENT
     reduce: Reduce | None = None
     lifted: bool = False
+    gradient: Gradient | None = None
     numpy_calls: bool = False
     """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
     a default that is left out is the function's own."""
@@ -192,6 +196,7 @@ def read_spec(
         declared.reduce,
         gufunc,
         declared.lifted,
+        declared.gradient,
         declared.numpy_calls,
         unread,
         ruled,

@@ -12,12 +12,13 @@ from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import is_batched
 from autovmap._run.keydata import as_data, as_keys, data_shape
-from autovmap._run.nest import Body, Running, make_nest
+from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
 from autovmap._ways.chunk import Chunks, Split, output_dim
 from autovmap._ways.explicit import alike, entries, refuse_cut, shape_like, zeros
 
+MakeNest: TypeAlias = Callable[[PlanData, Sequence[Group]], Nest]
 Outputs: TypeAlias = tuple[list[Any], ...]
 """What is kept of the outputs, in one list a group: arrays, or what a fold keeps."""
 
@@ -145,6 +146,7 @@ class Chunked:
         caught: where the structure of the result is kept.
         keepers: what makes a group's keeper, from its outputs' shapes for the whole batch.
         valid: along some axes, which examples count.
+        nests: what makes the nest of a plan; `make_nest`, or what gives sums in place of examples.
     """
 
     def __init__(
@@ -157,8 +159,10 @@ class Chunked:
         caught: Result,
         keepers: "MakeKeeper",
         valid: Mapping[int, Any],
+        nests: "MakeNest" = make_nest,
     ) -> None:
         self._plan = plan
+        self._nests = nests
         self._chunks = chunks
         self._body = body
         self._leaves = leaves
@@ -226,7 +230,7 @@ class Chunked:
                 [self._grown(x, group) for x in part]
                 for group, part in zip(self._groups, parts, strict=True)
             )
-        nest = make_nest(self._plan, self._groups)
+        nest = self._nests(self._plan, self._groups)
 
         def traced(mapped: Sequence[Any]) -> Any:
             leaves = list(self._leaves)
@@ -278,7 +282,7 @@ class Chunked:
                 if dim is not None:
                     rows[row] = _part(rows[row], start, step, split.step == 1, dim)
         running = Running(self._body, rows, self._caught)
-        nest = make_nest(plan, self._groups)
+        nest = self._nests(plan, self._groups)
         return nest(running, *[rows[i] for i in plan.mapped])
 
     def _steps(self, plan: PlanData) -> tuple[int, ...]:

@@ -79,7 +79,8 @@ def run_parts(
         chunks = plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
         keepers = Written if reducing is None else keepers_of(reducing, parts.passing)
         valid = {} if reducing is None else reducing.valid
-        chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, valid)
+        nests = make_nest if reducing is None else reducing.nests
+        chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, valid, nests)
         if parts.stage == "empty":
             return chunked.shown(chunked.empty())
         outputs, starts = state
@@ -98,6 +99,7 @@ def run_parts(
     def inside(part: PlanData, leaves: Sequence[Any], local: Local | None = None) -> Outputs:
         """The outputs of a part of the batch: all, or what `local` says of one device's."""
         own = reducing if reducing is None or local is None else reducing.on_device(local)
+        nests = make_nest if own is None else own.nests
         if parts.examples is not None:
             chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps)
             if chunks.splits:
@@ -107,12 +109,13 @@ def run_parts(
                 if own is None and local is None and not on_mesh():
                     # Once for the result's shapes and for the chunks.
                     example = again(part, trace_once(part, body, leaves, lambda _: None))
-                chunked = Chunked(part, chunks, example, leaves, groups, caught, keepers, valid)
+                how = (groups, caught, keepers, valid, nests)
+                chunked = Chunked(part, chunks, example, leaves, *how)
                 if chunked.repeats:  # what a function does beside computing is done once
                     chunks = plan_chunks(part, parts.examples, parts.sharded, overlaps=False)
-                    chunked = Chunked(part, chunks, body, leaves, groups, caught, keepers, valid)
+                    chunked = Chunked(part, chunks, body, leaves, *how)
                 return chunked.run(parts.remat)
-        nest = make_nest(part, groups)
+        nest = nests(part, groups)
         outputs = nest(Running(body, leaves, caught), *[leaves[i] for i in part.mapped])
         return outputs if own is None else own.folded(part, outputs, groups)
 
@@ -146,5 +149,6 @@ def run_reduced(
         # complex sum (jax 0.10.2).
         parts = replace(parts, shards=None)
     elsewhere = parts.shards is not None or on_mesh()
-    body, grouping = traced_once(plan, spec, body, leaves, grouping, elsewhere)
+    body, grouping, summed = traced_once(plan, spec, body, leaves, grouping, elsewhere)
+    reducing = replace(reducing, summed=summed)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)

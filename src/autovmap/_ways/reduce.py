@@ -25,6 +25,8 @@ class FoldGroup(Group):
 
     fold: Fold = "sum"
     over: frozenset[int] = frozenset()
+    summed: bool = False
+    """Whether the nest may give them summed, a dim of 1 along each axis: see `reduce_gradient`."""
     unit: int | None = None
     """Tells apart the parts of a result that a `combine` takes as one value each."""
 

@@ -11,12 +11,14 @@ from jax import lax
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._run.nest import make_nest
 from autovmap._run.steps import done
 from autovmap._spec.spec import Spec
-from autovmap._ways.chunk_run import Outputs
+from autovmap._ways.chunk_run import MakeNest, Outputs
 from autovmap._ways.fold_parts import Folding, Part, State
 from autovmap._ways.folds import folding
 from autovmap._ways.reduce import Folded, FoldGroup, dims_of, examples_in, folded_axes, left
+from autovmap._ways.reduce_gradient import Summed
 from autovmap._ways.shard_run import Local
 
 
@@ -33,6 +35,13 @@ class Reducing:
     """Along some axes, which of the examples that are there count."""
     across: Mapping[int, tuple[Hashable, ...]] = field(default_factory=dict[int, Any])
     """The mesh axes on which batch axes lie, where this is one device's part."""
+    summed: Summed | None = None
+    """Gradients that the nest may give summed."""
+
+    @property
+    def nests(self) -> MakeNest:
+        """What makes a plan's nest; where not all examples count, it gives all of them."""
+        return make_nest if self.summed is None or self.valid else self.summed.nest
 
     def folding(self, group: FoldGroup) -> Folding:
         """What folds the outputs of a group."""
@@ -126,7 +135,7 @@ def fold(
     for unit in units(group, arrays):
         parts = [part_of(layers, group, x, reducing.valid) for x in unit]
         plain = not reducing.valid and not reducing.across
-        if plain and isinstance(once, int) and once == 1:
+        if plain and not group.summed and isinstance(once, int) and once == 1:
             found += does.whole(parts)
         else:
             state = reducing.everywhere(group, does.part(parts))

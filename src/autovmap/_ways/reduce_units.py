@@ -1,6 +1,6 @@
 """How each leaf of a result is folded, found from one example, and the groups that follow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.bucket_run import cut_leaf
 from autovmap._ways.folds import leaves_at_once
 from autovmap._ways.reduce import FoldGroup, folded_axes, left, refuse_empty
+from autovmap._ways.reduce_gradient import GradientBody, Summed, summed_gradients
 from autovmap.errors import SpecError
 
 
@@ -55,9 +56,17 @@ class Unit:
 
 
 def fold_groups(
-    plan: PlanData, spec: Spec, units: Sequence[Unit], axes: Sequence[frozenset[int]]
+    plan: PlanData,
+    spec: Spec,
+    units: Sequence[Unit],
+    axes: Sequence[frozenset[int]],
+    summed: Collection[int] = (),
 ) -> list[Group]:
-    """The group of each leaf of a result, from how it is folded and what it depends on."""
+    """The group of each leaf of a result, from how it is folded and what it depends on.
+
+    Those that are `summed` in the nest depend on all that it maps.
+    """
+    every = frozenset(layer.axis for layer in plan.layers)
     reduce = cast("Reduce", spec.reduce)
     over = folded_axes(plan, reduce, spec.options.axis_name)
     shared: dict[int, frozenset[int]] = {}
@@ -65,7 +74,7 @@ def fold_groups(
         if unit.number is not None:
             shared[unit.number] = shared.get(unit.number, frozenset()) | depends
     found: list[Group] = []
-    for unit, depends in zip(units, axes, strict=True):
+    for i, (unit, depends) in enumerate(zip(units, axes, strict=True)):
         if unit.fold is None or unit.group.position is None:
             stretched = None if spec.options.stretch_outputs else depends
             found.append(replace(unit.group, axes=stretched))
@@ -73,7 +82,10 @@ def fold_groups(
             refuse_empty(plan, reduce, unit.fold, over)
             depends = depends if unit.number is None else shared[unit.number]
             own = unit.group.position
-            found.append(FoldGroup(own, depends, fold=unit.fold, over=over, unit=unit.number))
+            depends = every if i in summed else depends
+            found.append(
+                FoldGroup(own, depends, None, (), unit.fold, over, i in summed, unit.number)
+            )
     return found
 
 
@@ -114,8 +126,10 @@ def traced_once(
     leaves: Sequence[Any],
     grouping: Grouping,
     elsewhere: bool,
-) -> tuple[Body, Grouping]:
+) -> tuple[Body, Grouping, Summed | None]:
     """A function of one example whose outputs' folds are known, and the groups of outputs.
+
+    And the gradients that the nest may give summed, if there are such.
 
     What an output depends on is found by tracing one example; what was traced runs from then on,
     but not `elsewhere`, on the devices of a mesh: there JAX wants its constants to lie on no mesh.
@@ -126,12 +140,25 @@ def traced_once(
         groups = grouping.of(result)
         return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
 
+    summed: Summed | None = None
     if plan.layers:
         once = trace_once(plan, body, leaves, look)
         run = body if elsewhere else again(plan, once)
-        found = fold_groups(plan, spec, once.seen, once.axes)
+        if isinstance(body, GradientBody):
+            gradients = body.gradient_leaves(once.result(once.places))
+            if _adds_up(plan, spec, [once.seen[i] for i in gradients]):
+                summed = summed_gradients(plan, body, leaves, once, gradients, elsewhere)
+        found = fold_groups(plan, spec, once.seen, once.axes, summed.leaves if summed else ())
     else:
         result = body(leaves)
         units = look(result)
         run, found = lambda _: result, fold_groups(plan, spec, units, [frozenset()] * len(units))
-    return run, grouping.regrouped(found)
+    return run, grouping.regrouped(found), summed
+
+
+def _adds_up(plan: PlanData, spec: Spec, units: Sequence[Unit]) -> bool:
+    """Whether all that a nest maps is folded, and outputs are added up over it."""
+    over = folded_axes(plan, cast("Reduce", spec.reduce), spec.options.axis_name)
+    return all(layer.axis in over for layer in plan.layers) and all(
+        unit.fold in ("sum", "mean") and unit.group.position is not None for unit in units
+    )
