@@ -294,6 +294,10 @@ def test_the_plan_says_so() -> None:
     f, _, args, _ = CASES["crossed"]
     lifted = f.lift(jax.grad)
     words = "as the gradient of a sum where that is the same"
-    assert words in str(lifted.reduce("mean").chunk(3).plan(*args))
+    assert words in _one_line(lifted.reduce("mean").chunk(3).plan(*args))
     for other in (lifted.reduce("max"), lifted.reduce("sum", axes=0), f.reduce("mean")):
-        assert words not in str(other.plan(*args))
+        assert words not in _one_line(other.plan(*args))
+
+
+def _one_line(plan: Any) -> str:
+    return " ".join(str(plan).split())
