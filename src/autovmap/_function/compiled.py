@@ -207,9 +207,11 @@ def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[
     }
     cls = type("Jitted", (Jitted,), {**members, "__doc__": Jitted.__doc__, "__module__": __name__})
     if not options.partition:
-        settle = functools.partial(setattr, cls, "__call__", staticmethod(program.call))
-        call = explaining(program.call, engine.spec, options.static, engine.bind, settle)
-        cast("Any", cls).__call__ = staticmethod(call)
+
+        def settle(call: Callable[..., Any]) -> None:
+            cast("Any", cls).__call__ = staticmethod(call)
+
+        settle(explaining(program.call, engine.spec, options.static, engine.bind, settle))
     return cls(function, engine, options)
 
 

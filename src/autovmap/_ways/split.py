@@ -10,7 +10,7 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
 
 from autovmap._bind.binder import argument_slots
-from autovmap._bind.kinds import Kind, kind_of, shown
+from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaf_type import NUMBERS, leaf_type
 from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.trees import flatten, is_storable
@@ -21,6 +21,7 @@ from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap._ways.constant import Changing, static_key
 from autovmap._ways.settings import settings
 from autovmap._ways.statics import refuse_changing, refuse_static
+from autovmap._ways.untraceable import refuse_array
 from autovmap.errors import SpecError
 
 LAYOUTS = 256
@@ -181,18 +182,9 @@ class Partition:
         for where, slot, leaf in self._leaves(args, kwargs):
             kind = kind_of(type(leaf))
             static = slot.parameter in self._static
-            if kind is Kind.MASKED:
-                raise SpecError(
-                    f"{where} is a masked array, {shown(leaf)}, and JAX would drop the mask; pass "
-                    f"its .filled(value)"
-                ) from None
             if kind in ARRAYS and static and not isinstance(leaf, np.generic):
                 refuse_static(leaf, slot.parameter, where, function)
-            if kind is Kind.NUMPY and not jax_holds(leaf.dtype):
-                raise SpecError(
-                    f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX can't "
-                    f"compile for; convert it, for example by .astype()"
-                ) from None
+            refuse_array(leaf, where)
             if kind not in ARRAYS:
                 refuse_no_node(leaf, slot.rank, where)
                 refuse_changing(leaf, where)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
+import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import Kind, kind_of, shown
+from autovmap._bind.leaves import jax_holds
 from autovmap._frames import leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
@@ -17,19 +19,48 @@ from autovmap.errors import SpecError
 Bind = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
+SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
+"""Types of which a value may be one that a warm `jax.jit` misreads."""
+
+
 def explaining(
-    program: Any, spec: Spec, static: Collection[str], bind: Bind, settle: Callable[[], None]
+    program: Any,
+    spec: Spec,
+    static: Collection[str],
+    bind: Bind,
+    settle: Callable[[Callable[..., Any]], None],
 ) -> Callable[..., Any]:
     """The call of a `jax.jit` object, explained where an argument can neither be traced nor kept.
 
     `jax.jit` refuses such arguments before it traces, so only a frame around its call can tell,
     at 0.2 microseconds a call. Where every argument is ranked by a number, and nothing is static,
-    there is little to mistake: `settle` is called once a call has gone well, to leave it out.
+    there is little to mistake: after a call that has gone well `settle` gets the `jax.jit` itself.
+
+    A warm `jax.jit` takes a NumPy array of another byte order for a native one, and forgets a
+    mask. A look at each leaf costs a tenth of a call, so they are looked at from the first call
+    on that has NumPy arrays, as far as that is seen: by the first call, or later by a frame that
+    is there anyway, among whole arguments by position.
     """
     simple = not static and all(isinstance(p.rank, (Core, Key)) for p in spec.parameters)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            for value in args:
+                if type(value) in SUSPECTS:
+                    settle(looking)
+                    return looking(*args, **kwargs)
+            try:
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                refuse_untraceable(error, args, kwargs, spec, static, bind)
+                raise
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+
+    def looking(*args: Any, **kwargs: Any) -> Any:
+        try:
+            refuse_misread(args, kwargs, spec, static)
             try:
                 return program(*args, **kwargs)
             except (TypeError, ValueError) as error:
@@ -41,14 +72,69 @@ def explaining(
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
         try:
-            result = call(*args, **kwargs)
+            result = looking(*args, **kwargs)
         except Exception as error:
             leave_out_frames(error)
             raise
-        settle()
+        numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
+        settle(looking if numpy else program if simple else call)
         return result
 
-    return first_call if simple else call
+    return first_call
+
+
+def _leaves(values: Any) -> list[Any]:
+    """The leaves of a call's values; of static ones, which need be no pytrees, maybe none."""
+    try:
+        return jax.tree.leaves(values)
+    except Exception:
+        return []
+
+
+def refuse_misread(
+    args: tuple[Any, ...], kwargs: dict[str, Any], spec: Spec, static: Collection[str]
+) -> None:
+    """Refuse the arrays that a warm `jax.jit` takes for what they are not.
+
+    Other dtypes that JAX lacks it refuses by itself, warm too.
+
+    Raises:
+        SpecError: with the array's path, and what to do.
+    """
+    for leaf in _leaves((args, kwargs)):
+        if type(leaf) in SUSPECTS and not (type(leaf) is np.ndarray and leaf.dtype.isnative):
+            break
+    else:
+        return
+    for slot in argument_slots(spec, len(args), list(kwargs)):
+        if slot.parameter not in static:
+            for keys, leaf in tree_flatten_with_path(slot.value(args, kwargs))[0]:
+                refuse_array(leaf, f"{spec.function}.jit(): {slot.path}{keystr(keys)}")
+
+
+def is_misread(leaf: Any) -> bool:
+    """Whether JAX has no type for an array."""
+    kind = kind_of(type(leaf))
+    return kind is Kind.MASKED or (kind is Kind.NUMPY and not jax_holds(leaf.dtype))
+
+
+def refuse_array(leaf: Any, where: str) -> None:
+    """Refuse an array that JAX has no type for.
+
+    Raises:
+        SpecError: with what to do.
+    """
+    if not is_misread(leaf):
+        return
+    if kind_of(type(leaf)) is Kind.MASKED:
+        raise SpecError(
+            f"{where} is a masked array, {shown(leaf)}, and JAX would drop the mask; pass "
+            f"its .filled(value)"
+        ) from None
+    raise SpecError(
+        f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX can't "
+        f"compile for; convert it, for example by .astype()"
+    ) from None
 
 
 def refuse_untraceable(
@@ -78,6 +164,7 @@ def refuse_untraceable(
             refuse_static(value, slot.parameter, where, spec.function)
             continue
         for keys, leaf in tree_flatten_with_path(value)[0]:
+            refuse_array(leaf, f"{where}{keystr(keys)}")
             if kind_of(type(leaf)) is not Kind.OTHER or isinstance(leaf, jax.Array):
                 continue
             if is_mapped(slot.rank) and not bound:

@@ -1,0 +1,82 @@
+"""Arrays that a warm `jax.jit` takes for what they are not, refused in every way of running.
+
+Cold, JAX refuses a byte order that is not the machine's; warm, its own call reads the bytes as if
+they were native ones, and the result is wrong. A masked array loses its mask, cold and warm.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from autovmap import SpecError, auto_vmap
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+SWAPPED = X.astype(X.dtype.newbyteorder())
+MASKED = np.ma.masked_array(X, X > 2)
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "jit": lambda f: f.jit(),
+    "jit, partition": lambda f: f.jit(partition=True),
+    "chunk": lambda f: f.chunk(1),
+    "bucket": lambda f: f.bucket(),
+    "jit of chunk": lambda f: f.chunk(1).jit(),
+}
+
+
+def ranked(x: Any) -> Any:
+    return x["a"].sum() if isinstance(x, dict) else x.sum()
+
+
+def shared(x: Any, u: Any) -> Any:
+    return ranked(x) + ranked(u)
+
+
+CALLS: dict[str, tuple[Any, Callable[[Any], tuple[tuple[Any, ...], dict[str, Any]]]]] = {
+    "ranked": (ranked, lambda a: ((a,), {})),
+    "ranked, beside one without": (shared, lambda a: ((a, X), {})),
+    "shared": (shared, lambda a: ((X, a), {})),
+    "shared, by keyword": (shared, lambda a: ((X,), {"u": a})),
+    "shared, in a tree": (shared, lambda a: ((X, {"a": a}), {})),
+    "ranked, in a tree": (ranked, lambda a: (({"a": a},), {})),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("wrong", [SWAPPED, MASKED], ids=["byte order", "mask"])
+def test_what_would_be_misread_is_refused(way: str, call: str, warm: bool, wrong: Any) -> None:
+    function, arguments = CALLS[call]
+    f = WAYS[way](auto_vmap(x=1)(function))
+    if warm:
+        args, kwargs = arguments(X)
+        for _ in range(3):
+            f(*args, **kwargs)
+    args, kwargs = arguments(wrong)
+    with pytest.raises(SpecError, match=r"masked array|has dtype [<>]f4") as raised:
+        f(*args, **kwargs)
+    path = "u" if "shared" in call else "x"
+    path += "['a']" if "tree" in call else ""
+    assert re.search(rf"\(\): {re.escape(path)} ", str(raised.value))
+
+
+def test_arrays_that_come_later_are_looked_at_beside_an_argument_without_a_rank() -> None:
+    f = auto_vmap(x=1)(shared).jit()
+    f(jnp.asarray(X), jnp.asarray(X))
+    f(X, X)
+    for args in ((SWAPPED, X), (X, SWAPPED)):
+        with pytest.raises(SpecError, match="has dtype"):
+            f(*args)
+
+
+def test_an_object_is_read_rightly_before_and_after() -> None:
+    f = auto_vmap(x=1)(shared).jit()
+    want = X.sum(1) + X.sum()
+    for _ in range(2):
+        np.testing.assert_allclose(f(X, X), want)
+        with pytest.raises(SpecError, match="has dtype"):
+            f(X, SWAPPED)
