@@ -323,3 +323,39 @@ def test_the_index_of_a_named_axis_is_an_output_along_it() -> None:
     for way in (folded, folded.jit(), folded.chunk(4)):
         index, total = way(x)
         assert (int(index), float(total)) == (18, 12)
+
+
+def test_uncompiled_calls_like_one_before_are_not_traced_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from autovmap._ways import reduce_units
+
+    traces: list[int] = []
+    trace_once = reduce_units.trace_once
+    monkeypatch.setattr(
+        reduce_units, "trace_once", lambda *args: traces.append(0) or trace_once(*args)
+    )
+    uses = ["x"]
+
+    def function(x: Any, y: Any, scale: Any = 1.0, *, square: bool = False) -> Any:
+        out = {"x": x, "y": y, "both": x * y}
+        chosen = sum(out[name] for name in uses)
+        return {"chosen": (chosen**2 if square else chosen) * scale, "y": y}
+
+    f = auto_vmap(x=0, y=0)(function)
+    x, y = jnp.arange(5.0), jnp.arange(3.0)[:, None]
+    total = f.reduce("sum")
+    for _ in range(3):
+        for how in ({}, {"square": True}, {"scale": jnp.ones(())}):
+            check(total(x, y, **how), reduced(f(x, y, **how), (3, 5), "sum", None))
+            check(total(x, y=y, **how), reduced(f(x, y, **how), (3, 5), "sum", None))
+    assert len(traces) == 6, "one a way of calling"
+    check(total(x, 2 * y), reduced(f(x, 2 * y), (3, 5), "sum", None))
+    check(jax.jit(total)(x, y), reduced(f(x, y), (3, 5), "sum", None))
+    assert len(traces) <= 7
+    for now in (["x", "y"], ["both"], ["y"], ["x"]):  # read from outside: nothing shows it
+        uses[:] = now
+        check(total(x, y), reduced(f(x, y), (3, 5), "sum", None))
+    changing = auto_vmap(x=0)(lambda x, box: x * box[0]).reduce("sum")
+    for value in (2.0, 3.0):
+        assert changing(x, [value]) == 10 * value

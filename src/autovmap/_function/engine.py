@@ -27,6 +27,7 @@ import numpy as np
 
 from autovmap._bind.binder import Binder, Call, looks_for_keys, may_promote
 from autovmap._bind.trees import one_level
+from autovmap._cache import BoundedCache
 from autovmap._function.identity import in_class_body, is_method, shown_name
 from autovmap._function.rules import Rules
 from autovmap._plan.plan import PlanData
@@ -55,8 +56,11 @@ if TYPE_CHECKING:
     from autovmap._ways.jit import JitOptions
     from autovmap._ways.parts import Parts
     from autovmap._ways.program import BucketStats, Kept
+    from autovmap._ways.reduce_known import KnownFold, Remembered
 
 ARRAYS = (jax.Array, np.ndarray)
+FOLDS = 256
+"""For how many kinds of calls it is kept how their outputs are folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class Engine:
         self.grouping = declared_grouping(self.outline)
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None
+        self._folds: BoundedCache[KnownFold] = BoundedCache(FOLDS)
         self._plainly_run = options.stretch_outputs and ways == PLAIN and not folded
 
     @property
@@ -256,9 +261,18 @@ class Engine:
 
                 grouping = stretched(self.spec, grouping, plan, body, leaves)
                 way = (self.spec, self.ways, grouping)
-                return run_in_way(*way, plan, body, leaves, parts, state)
+                known = self._known_fold(call) if parts is None else None
+                return run_in_way(*way, plan, body, leaves, parts, state, known)
         except Exception as error:
             self.explain(error, call)
+
+    def _known_fold(self, call: Call) -> "Remembered | None":
+        """Where it is kept how a call's outputs are folded, if they are."""
+        if self.spec.reduce is None or self.ways != PLAIN:
+            return None
+        from autovmap._ways.reduce_known import remembered
+
+        return remembered(self._folds, self.programs.partition, call)
 
     def grouping_of(self, plan: PlanData) -> Grouping:
         """Where a plan's outputs go: for all calls of this function the same."""

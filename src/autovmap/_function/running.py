@@ -11,6 +11,7 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.loop_run import run_loop
 from autovmap._ways.options import Ways
 from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
+from autovmap._ways.reduce_known import Remembered
 
 
 def run_in_way(
@@ -22,6 +23,7 @@ def run_in_way(
     leaves: Sequence[Any],
     parts: Parts | None = None,
     state: Any = (),
+    known: Remembered | None = None,
 ) -> Any:
     """Run a plan in a loop or in parts, folded, or with outputs that are not stretched.
 
@@ -34,10 +36,11 @@ def run_in_way(
         leaves: the leaves, prepared.
         parts: what was decided of the call, for a program that is kept.
         state: what a loop on the host hands from step to step.
+        known: where it is kept of an uncompiled call how its outputs are folded.
     """
     parts = parts or WHOLE
     if spec.reduce is not None:
-        return run_reduced(plan, spec, ways.looped, body, leaves, grouping, parts, state)
+        return run_reduced(plan, spec, ways.looped, body, leaves, grouping, parts, state, known)
     if ways.looped:
         return run_loop(plan, body, leaves, grouping)
     if ways.compiled:

@@ -15,7 +15,9 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_run import Chunked, Outputs, Written, opened
 from autovmap._ways.loop_run import run_loop
+from autovmap._ways.reduce_gradient import GradientBody
 from autovmap._ways.reduce_keep import keepers_of
+from autovmap._ways.reduce_known import Remembered
 from autovmap._ways.reduce_loop import fold_looped
 from autovmap._ways.reduce_run import Reducing, reducing_of
 from autovmap._ways.reduce_units import traced_once
@@ -138,8 +140,12 @@ def run_reduced(
     grouping: Grouping,
     parts: Parts = WHOLE,
     state: Any = (),
+    known: Remembered | None = None,
 ) -> Any:
-    """Run a plan whose outputs are folded: as `run_parts` otherwise."""
+    """Run a plan whose outputs are folded: as `run_parts` otherwise.
+
+    `known` is where it is kept of an uncompiled call how its outputs are folded.
+    """
     padded = parts.stage == "whole" and bool(state) and isinstance(state[1], jax.Array)
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
@@ -149,6 +155,16 @@ def run_reduced(
         # complex sum (jax 0.10.2).
         parts = replace(parts, shards=None)
     elsewhere = parts.shards is not None or on_mesh()
-    body, grouping, summed = traced_once(plan, spec, body, leaves, grouping, elsewhere)
-    reducing = replace(reducing, summed=summed)
+    before = None if known is None else known.get()
+    if before is not None:
+        same = before.grouping(plan, spec, grouping)
+        try:
+            return run_parts(plan, parts, body, leaves, same, state, reducing)
+        except Exception:  # it does not fit any more, or what is wrong shows again below
+            pass
+    found = traced_once(plan, spec, body, leaves, grouping, elsewhere)
+    if known is not None and plan.layers and not isinstance(body, GradientBody):
+        known.put(found.units, found.groups)
+    body, grouping = found.body, grouping.regrouped(found.groups)
+    reducing = replace(reducing, summed=found.summed)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)

@@ -119,6 +119,24 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
     return found
 
 
+def units_of_result(plan: PlanData, spec: Spec, result: Any, grouping: Grouping) -> list[Unit]:
+    """How each leaf of a result is folded, whose batch dims go where a grouping says."""
+    groups = grouping.of(result)
+    return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A function of one example whose outputs' folds are known."""
+
+    body: Body
+    units: Sequence[Unit]
+    groups: Sequence[Group]
+    """The group of each leaf of the result."""
+    summed: Summed | None = None
+    """The gradients that the nest may give summed, if there are such."""
+
+
 def traced_once(
     plan: PlanData,
     spec: Spec,
@@ -126,10 +144,8 @@ def traced_once(
     leaves: Sequence[Any],
     grouping: Grouping,
     elsewhere: bool,
-) -> tuple[Body, Grouping, Summed | None]:
-    """A function of one example whose outputs' folds are known, and the groups of outputs.
-
-    And the gradients that the nest may give summed, if there are such.
+) -> Traced:
+    """A function of one example, and how its outputs are folded.
 
     What an output depends on is found by tracing one example; what was traced runs from then on,
     but not `elsewhere`, on the devices of a mesh: there JAX wants its constants to lie on no mesh.
@@ -137,23 +153,22 @@ def traced_once(
     """
 
     def look(result: Any) -> list[Unit]:
-        groups = grouping.of(result)
-        return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
+        return units_of_result(plan, spec, result, grouping)
 
-    summed: Summed | None = None
-    if plan.layers:
-        once = trace_once(plan, body, leaves, look)
-        run = body if elsewhere else again(plan, once)
-        if isinstance(body, GradientBody):
-            gradients = body.gradient_leaves(once.result(once.places))
-            if _adds_up(plan, spec, [once.seen[i] for i in gradients]):
-                summed = summed_gradients(plan, body, leaves, once, gradients, elsewhere)
-        found = fold_groups(plan, spec, once.seen, once.axes, summed.leaves if summed else ())
-    else:
+    if not plan.layers:
         result = body(leaves)
         units = look(result)
-        run, found = lambda _: result, fold_groups(plan, spec, units, [frozenset()] * len(units))
-    return run, grouping.regrouped(found), summed
+        groups = fold_groups(plan, spec, units, [frozenset()] * len(units))
+        return Traced(lambda _: result, units, groups)
+    once = trace_once(plan, body, leaves, look)
+    summed: Summed | None = None
+    if isinstance(body, GradientBody):
+        gradients = body.gradient_leaves(once.result(once.places))
+        if _adds_up(plan, spec, [once.seen[i] for i in gradients]):
+            summed = summed_gradients(plan, body, leaves, once, gradients, elsewhere)
+    found = fold_groups(plan, spec, once.seen, once.axes, summed.leaves if summed else ())
+    run = body if elsewhere else again(plan, once)
+    return Traced(run, once.seen, found, summed)
 
 
 def _adds_up(plan: PlanData, spec: Spec, units: Sequence[Unit]) -> bool:
