@@ -114,8 +114,10 @@ def reduced_gradients() -> None:
         mean = loss.reduce("mean").shard("a", mesh=mesh_of(AUTO))
         for f in (mean, mean.chunk(1), mean.chunk(1, remat=True)):
             np.testing.assert_allclose(jax.grad(f)(w, x, y), want, rtol=1e-4, atol=1e-6)
-        lifted = loss.lift(jax.grad).reduce("mean").shard("a", mesh=mesh_of(AUTO)).chunk(1)
-        np.testing.assert_allclose(lifted(w, x, y), want, rtol=1e-4, atol=1e-6)
+        lifted = loss.lift(jax.grad).reduce("mean").shard("a", mesh=mesh_of(AUTO))
+        for f in (lifted, lifted.chunk(1), lifted.chunk(2)):
+            np.testing.assert_allclose(f(w, x, y), want, rtol=1e-4, atol=1e-6)
+            assert counted(f.jit().lower(w, x, y).compile()) == {"all-reduce": 1}
 
 
 ALONE = [reduced_values, reduced_own, reduced_collectives, reduced_gradients]
