@@ -374,18 +374,3 @@ def test_sparse_arrays_are_refused_by_name(way: str) -> None:
     shared = auto_vmap(v=1)(lambda m, v: m @ v)
     found = WAYS[way](shared)(sparse.BCOO.fromdense(jnp.ones((2, 3))), jnp.ones((4, 3)))
     np.testing.assert_array_equal(found, np.full((4, 2), 3.0))
-
-
-@pytest.mark.skipif(not hasattr(jax, "new_ref"), reason="this JAX has no jax.new_ref")
-@pytest.mark.parametrize("way", ["chunk", "progress", "bucket", "loop"])
-def test_refs_under_a_rank_are_refused_where_a_copy_would_change(way: str) -> None:
-    def add(r: Any, x: Any) -> Any:
-        r[...] = r[...] + x
-        return r[...] * 2
-
-    decorated = auto_vmap(r=0, x=0)(add)
-    with pytest.raises(SpecError, match="r is a Ref, which is changed in place"):
-        WAYS[way](decorated)(jax.new_ref(jnp.zeros(3)), jnp.arange(3.0))
-    ref = jax.new_ref(jnp.zeros(3))
-    np.testing.assert_array_equal(decorated.jit()(ref, jnp.arange(3.0)), [0, 2, 4])
-    np.testing.assert_array_equal(ref[...], [0, 1, 2])

@@ -257,7 +257,9 @@ class Binder:
                 f"each example, or declare {root(path)}=None if it is shared on purpose"
             )
 
-    def unranked(self, call: Call, *, undeclared: bool = False) -> Iterator[tuple[str, Any]]:
+    def unranked(
+        self, call: Call, *, undeclared: bool = False, kind: Any = jax.Array
+    ) -> Iterator[tuple[str, Any]]:
         """The array leaves of the arguments without a rank, by path: to explain an error.
 
         With `undeclared` those that were declared None, not mapped on purpose, are left out.
@@ -266,7 +268,7 @@ class Binder:
         chosen = {p.name for p in self._spec.parameters if p.declared} if undeclared else ()
         for slot in argument_slots(self._spec, len(call.args), list(call.kwargs)):
             if slot.place not in taken and slot.parameter not in chosen:
-                yield from array_leaves(slot.value(call.args, call.kwargs), slot.path)
+                yield from array_leaves(slot.value(call.args, call.kwargs), slot.path, kind)
 
     def forgotten(self, call: Call) -> list[tuple[str, Any]]:
         """The arrays without a rank that begin with the batch shape of the call, by path."""

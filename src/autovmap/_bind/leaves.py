@@ -62,7 +62,12 @@ def facts(leaf: Any) -> Facts:
         return ((), "int", kind, int(leaf), cast("Any", jax.config).jax_enable_x64)
     if kind is Kind.OTHER:
         return (type(leaf), _holds_arrays(leaf))
-    return (tuple(leaf.shape), leaf.dtype, kind)
+    return (tuple(leaf.shape), leaf.dtype, kind, is_ref(leaf))
+
+
+def is_ref(leaf: Any) -> bool:
+    """Whether a leaf is a Ref; a traced one is of a class that traced arrays have too."""
+    return bool(REF) and isinstance(leaf, REF)
 
 
 def to_jax(leaf: Any) -> Any:
@@ -74,7 +79,7 @@ def to_jax(leaf: Any) -> Any:
     kind = kind_of(type(leaf))
     if kind is ARRAY or isinstance(leaf, jax.Array):  # a tracer is of another class
         return leaf
-    if REF and isinstance(leaf, REF):  # traced, it is of another class, and no array either
+    if is_ref(leaf):
         return leaf
     if kind is Kind.CONVERTIBLE or (kind is Kind.NUMPY and leaf.dtype != jax.dtypes.float0):
         return jnp.asarray(leaf)
@@ -204,8 +209,8 @@ def _leaf(leaf: Any, rank: Rank, path: str, function: str) -> Leaf:
     if not isinstance(rank, Key):
         base = getattr(rank, "rank", 0)
         dims = rank.dims if isinstance(rank, Core) else ()
-        fixed = kind is Kind.REF
-        return Leaf(path, shape, dtype, base, key=typed and base == 0, dims=dims, fixed=fixed)
+        key = typed and base == 0
+        return Leaf(path, shape, dtype, base, key=key, dims=dims, fixed=is_ref(leaf))
     if typed:
         return Leaf(path, shape, dtype, 0, key=True)
     found = Leaf(path, shape, dtype, 1, key=True)
@@ -310,7 +315,7 @@ def refuse_shape(value: Any, rank: Tree, path: str, function: str) -> None:
 
 def refuse_short_ref(leaf: Any, planned: Leaf, batch: tuple[Any, ...], function: str) -> None:
     """Refuse a Ref that lacks batch dims: it can't be stretched, as that would copy it."""
-    if kind_of(type(leaf)) is Kind.REF and planned.batch != batch:
+    if is_ref(leaf) and planned.batch != batch:
         raise SpecError(
             f"{function}(): {planned.path} is the Ref {describe(planned)} with base rank "
             f"{planned.rank}, and would have to be broadcast to the batch shape {batch}; give it "

@@ -402,12 +402,12 @@ def is_storable(treedef: Any) -> bool:
     return True
 
 
-def array_leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The JAX arrays in a value, by path; none where JAX can't flatten it."""
+def array_leaves(value: Any, path: str, kind: Any = jax.Array) -> Iterator[tuple[str, Any]]:
+    """The JAX arrays in a value, or its Refs, by path; none where JAX can't flatten it."""
     try:
         flat, _ = tree_flatten_with_path(value)
     except Exception:  # whatever a node that was never meant for JAX may raise
         return
     for keys, leaf in flat:
-        if isinstance(leaf, jax.Array):
+        if isinstance(leaf, kind):
             yield path + keystr(keys), leaf

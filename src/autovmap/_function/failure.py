@@ -4,11 +4,12 @@ import functools
 
 from autovmap._bind.binder import Call
 from autovmap._bind.hints import call_hints
+from autovmap._bind.kinds import REF
 from autovmap._function.chain import chunk_text
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
 from autovmap._run.depend import dependence_error
-from autovmap._run.failures import diagnose, hint
+from autovmap._run.failures import diagnose, hint, shared_ref
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
 from autovmap._ways.options import Ways
@@ -18,14 +19,16 @@ from autovmap.errors import AutoVmapError
 def diagnosed(engine: Engine, error: Exception, call: Call) -> Exception | None:
     """An error of ours in place of one that JAX raised, where it is known what it means."""
     unranked = functools.partial(engine.binder.unranked, call)
-    return diagnose(error, call.planned.plan, call.arrays(), unranked)
+    return diagnose(error, call.planned.plan, call.arrays(), unranked) or _of_ref(
+        engine, error, call
+    )
 
 
 def explained(engine: Engine, error: Exception, call: Call) -> Exception:
     """An error of ours that names what JAX does not, or else the same one with a note."""
     plan, arrays = call.planned.plan, call.arrays()
     unranked = functools.partial(engine.binder.unranked, call)
-    found = diagnose(error, plan, arrays, unranked)
+    found = diagnose(error, plan, arrays, unranked) or _of_ref(engine, error, call)
     if found is None and _is_about_outputs(error):
         leaves = prepared(plan, arrays)
         found = dependence_error(plan, engine.body(call), leaves, engine.grouping_of(plan))
@@ -42,6 +45,14 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         if text is not None:
             error.add_note(wrapped(text))
     return error
+
+
+def _of_ref(engine: Engine, error: Exception, call: Call) -> Exception | None:
+    """An error of ours in place of JAX's on a Ref that all examples share."""
+    if "ref" not in str(error).lower() or isinstance(error, AutoVmapError):
+        return None
+    refs = [path for path, _ in engine.binder.unranked(call, kind=REF)]
+    return shared_ref(error, refs, engine.name, engine.ways.shard is not None)
 
 
 def _way(ways: Ways) -> str:

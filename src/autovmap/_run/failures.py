@@ -14,7 +14,7 @@ from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.leaf import Leaf, account, root
 from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import FoldIn, Squeeze
-from autovmap.errors import AutoVmapError, BatchShapeError
+from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
 
 Others: TypeAlias = Callable[[], Iterable[tuple[str, Any]]]
 """The arrays in arguments without a rank, by path."""
@@ -52,6 +52,34 @@ def diagnose(
         ]
         return _sharding_conflict(plan, rows) or _sharded_unmapped(plan, rows, others)
     return None
+
+
+def shared_ref(
+    error: Exception, paths: Sequence[str], function: str, over_mesh: bool
+) -> AutoVmapError | None:
+    """An error on a Ref that is no example's own, or None where JAX's is about something else.
+
+    `paths` are those of Refs in arguments without a rank.
+    """
+    if over_mesh and paths and "AbstractRef" in str(error):
+        return SpecError(
+            f"{function}(): {paths[0]} is a Ref, and lies on one device: over a mesh each device "
+            f"would need one of its own\nPass its value, {paths[0]}[...], or call {function} "
+            f"without .shard(...)"
+        )
+    if "unbatched array reference" not in str(error):
+        return None
+    named = f"{' or '.join(paths)} is a Ref without a rank" if paths else "it closes over a Ref"
+    give = (
+        f"Give {paths[0]} a base rank, so that each example has its own"
+        if paths
+        else ("Make it an argument with a base rank, so that each example has its own")
+    )
+    return SpecError(
+        f"{function}(): {named}, which all examples share, and the function writes to it; "
+        f"examples that run at once have no order in which to write\n{give}; or return the new "
+        f"value; or let examples run one by one, by .loop()"
+    )
 
 
 def hint(
