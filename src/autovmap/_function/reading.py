@@ -33,7 +33,7 @@ def plan_with_outputs_of(
     call = engine.bind(args, kwargs, run=False)
     examples: list[Example] = []
     result = result_shapes(functools.partial(_run_shapes, engine, examples), call)
-    outputs = outputs_of(result, examples[-1])
+    outputs = outputs_of(result, examples[-1], engine.spec.reduce)
     said = _steps(engine, call, args, kwargs) + more
     shown = calling(engine.spec, call, said, type(result) is tuple)
     return Plan(call.planned.plan, shown, outputs)

@@ -65,6 +65,8 @@ class Output:
     group: Group = NOWHERE
     core: Shape = ()
     array: bool = True
+    fold: str = ""
+    """How it is folded, by the fold's name or its function's; empty where it is not."""
 
 
 @dataclass(frozen=True, slots=True)

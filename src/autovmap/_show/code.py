@@ -7,10 +7,9 @@ from dataclasses import replace
 from autovmap._plan.plan import PlanData
 from autovmap._show.arguments import Arguments, Names
 from autovmap._show.calling import Calling, Output
+from autovmap._show.fold_text import folded_code, unfolded
 from autovmap._show.nest_text import applied, axes_text, keywords_text
 from autovmap._show.result_text import ResultText, result_text
-from autovmap._spec.fold import Reduce, fold_of
-from autovmap._spec.ranks import Position
 from autovmap.errors import SpecError
 
 
@@ -21,7 +20,9 @@ def code(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None = No
         SpecError: what goes where depends on the result, and its shapes are not in the plan.
     """
     if calling.reduce is not None:
-        return _folded(plan, calling, calling.reduce)
+        whole = replace(calling, reduce=None, folded=frozenset(), stretch_outputs=True)
+        batched = code(plan, whole, unfolded(plan, outputs))
+        return folded_code(plan, calling, calling.reduce, outputs, batched)
     if plan.leaves and not calling.passed:
         raise SpecError(
             f"{plan.function}: this plan does not know how its arguments are passed, so it has no "
@@ -50,35 +51,6 @@ def code(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None = No
         return f"import jax\n\n\n{body}"
     renamed = re.sub(r"(?<![\w.])jax\.", f"{module}.", body)  # a parameter is called jax
     return f"import jax as {module}\n\n\n{renamed}"
-
-
-def _folded(plan: PlanData, calling: Calling, reduce: Reduce) -> str:
-    """The code of a call whose results are folded alike: the batch first, then `jnp`'s function.
-
-    XLA holds the batch no more than it does for the call itself.
-    """
-    fold, at = fold_of(reduce.folds), calling.out_axes
-    if not isinstance(fold, str) or not isinstance(at, Position):
-        raise SpecError(
-            f"{plan.function}: there is no code for .reduce({reduce}), as outputs are folded in "
-            f"different ways or by a function; take the code of the plan without .reduce"
-        )
-    batched = code(plan, replace(calling, reduce=None, folded=frozenset()))
-    head, _, body = batched.partition("def call(")
-    parameters = body.partition("):\n")[0]
-    names = Names(passed.name for passed in calling.passed)
-    module = re.findall(r"import jax(?: as (\w+))?", head)[0] or "jax"
-    block = len(plan.batch_shape)
-    start = at.index + block if at.index >= 0 else at.index + 1
-    dims = tuple(start + axis for axis in sorted(calling.folded))
-    function = "nn.logsumexp" if fold == "logsumexp" else f"numpy.{fold}"
-    one = f"lambda y: {module}.{function}(y, axis={dims})"
-    name = names.fresh("batched", "whole")
-    handed = re.sub(r"(\w+)=[^,]*(?=,|$)", r"\1=\1", parameters).replace("*, ", "")
-    return (
-        f"{head}def {name}({body}\n\n\ndef call({parameters}):\n"
-        f"    return {module}.tree.map({one}, {name}({handed}))"
-    )
 
 
 def _mapped(arguments: Arguments, result: ResultText, function: str, leaves: str) -> list[str]:

@@ -13,6 +13,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.binder import Call, Slot, argument_slots
 from autovmap._bind.leaves import Kind, is_array, kind_of
+from autovmap._bind.trees import match
 from autovmap._plan.core import kept
 from autovmap._plan.fold import folded_axes
 from autovmap._plan.leaf import Shape
@@ -21,7 +22,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._run.batched import batched, of_result
 from autovmap._run.grouping import Grouping
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
-from autovmap._spec.fold import fold_of
+from autovmap._spec.fold import Reduce, fold_name, fold_of
 from autovmap._spec.ranks import leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap.errors import SpecError
@@ -220,17 +221,23 @@ class Noted(Grouping):
         return self._grouping.refusal(plan, path, group, axes)
 
 
-def outputs_of(result: Any, example: Example) -> tuple[Output, ...]:
-    """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s."""
+def outputs_of(result: Any, example: Example, reduce: Reduce | None = None) -> tuple[Output, ...]:
+    """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s; and how they are folded."""
     found: list[Output] = []
     flat = tree_flatten_with_path(result)[0]
-    rows = zip(flat, of_result(result), example.groups, example.shapes, strict=True)
-    for (keys, leaf), array, group, core in rows:
+    folds = [""] * len(flat)
+    if reduce is not None:
+        folds = [
+            fold_name(fold_of(tree)) for _, tree, _ in match(reduce.folds, result, "result", "")
+        ]
+    rows = zip(flat, of_result(result), example.groups, example.shapes, folds, strict=True)
+    for (keys, leaf), array, group, core, fold in rows:
         path = f"result{keystr(keys)}"
         if kind_of(type(leaf)) is Kind.STRUCT or array:
             shape = tuple(getattr(leaf, "shape", ()))
             dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
-            found.append(Output(path, shape, dtype, group, core))
+            fold = fold if group.position is not None else ""
+            found.append(Output(path, shape, dtype, group, core, fold=fold))
         else:
             found.append(Output(path, (), type(leaf).__name__, array=False))
     return tuple(found)

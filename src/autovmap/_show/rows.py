@@ -4,13 +4,15 @@ import enum
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, array_text, describe, root
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.vmaps import part_path
-from autovmap._spec.ranks import CoreDim, Mark
+from autovmap._spec.fold import fold_name, fold_of
+from autovmap._spec.ranks import CoreDim, leaves_of
 
 MOST_ROWS = 12
 """As many leaves have a row each; of more, those of one argument that are alike share one."""
@@ -22,6 +24,7 @@ class Fill(enum.Enum):
     HELD = enum.auto()
     STRETCHED = enum.auto()
     ABSENT = enum.auto()
+    FOLDED = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +118,32 @@ def result_rows(
         count = len(plan.parts)
         return tuple(_part(part_path(i, count), part, plan) for i, part in enumerate(plan.parts))
     if outputs is None:
-        cells = _cells(Group(), plan, calling.folded)
+        folds = {fold_name(fold_of(leaf)) for leaf in _folds(calling)}
+        cells = _cells(Group(), plan, calling.folded, folds.pop() if len(folds) == 1 else "fold")
         return (Row("result", "", "", cells, calling.core),)
-    alike = calling.reduce is not None and isinstance(calling.reduce.folds, Mark)
-    folded = calling.folded if alike else frozenset[int]()
-    rows = [_output(output, plan, folded) for output in outputs]
+    rows = [_output(output, plan, calling.folded) for output in outputs]
     if len(rows) <= MOST_ROWS:
         return tuple(rows)
     groups = itertools.groupby(rows, key=lambda row: row.cells)
     return tuple(_group("result", list(members)) for _, members in groups)
 
 
-def _cells(group: Group, plan: PlanData, folded: frozenset[int] = frozenset()) -> tuple[Cell, ...]:
-    """What an output has along each batch axis."""
+def _folds(calling: Calling) -> list[Any]:
+    return [] if calling.reduce is None else list(leaves_of(calling.reduce.folds))
+
+
+def _cells(
+    group: Group, plan: PlanData, folded: frozenset[int] = frozenset(), fold: str = ""
+) -> tuple[Cell, ...]:
+    """What an output has along each batch axis; `fold` names what has become of a folded one."""
     batch = plan.batch_shape
     own = [axis for axis in range(-len(batch), 0) if axis not in folded]
     held = [axis for axis in own if group.holds(axis)]
     own = {axis: batch[axis] if group.stretches(axis) else 1 for axis in held}
-    return tuple(cell(own.get(axis), size_of(batch, axis)) for axis in columns(plan))
+    return tuple(
+        Cell(fold, Fill.FOLDED) if axis in folded else cell(own.get(axis), size_of(batch, axis))
+        for axis in columns(plan)
+    )
 
 
 def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
@@ -167,4 +178,6 @@ def _output(output: Output, plan: PlanData, folded: frozenset[int]) -> Row:
             size = next(dims)
             core.append(str(size) if item.name is None else f"{item.name}={size}")
     array = array_text(output.dtype, output.shape)
-    return Row(output.path, array, output.dtype, _cells(output.group, plan, folded), tuple(core))
+    folded = folded if output.fold else frozenset()
+    cells = _cells(output.group, plan, folded, output.fold)
+    return Row(output.path, array, output.dtype, cells, tuple(core))

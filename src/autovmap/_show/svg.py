@@ -188,6 +188,10 @@ def _cell(canvas: Canvas, cell: Cell, x: float, y: float, width: float, colour: 
     if cell.fill is Fill.ABSENT:
         canvas.box(x, y, width, HEIGHT, "absent")
         return
+    if cell.fill is Fill.FOLDED:
+        canvas.box(x, y, width, HEIGHT, f"absent a{colour}", 13)
+        canvas.text(x + width / 2, y + HEIGHT / 2 + 4.5, shown(cell.text, MOST_DIM), "mid faint")
+        return
     canvas.box(x, y, width, HEIGHT, f"a{colour}")
     if cell.fill is Fill.STRETCHED:
         canvas.hatched(x, y, width, HEIGHT, colour)
@@ -234,7 +238,8 @@ def _foot(
     fills = {cell.fill for row in rows for cell in row.cells}
     y += 14
     x = float(MARGIN)
-    for fill, text in ((Fill.STRETCHED, "stretched"), (Fill.ABSENT, "no such dim")):
+    legend = ((Fill.STRETCHED, "stretched"), (Fill.ABSENT, "no such dim"), (Fill.FOLDED, "folded"))
+    for fill, text in legend:
         if fill in fills:
             cell = Cell("1" if fill is Fill.STRETCHED else "", fill)
             _cell(canvas, cell, x, y, 28, 0)

@@ -87,7 +87,7 @@ def _cut(line: str) -> str:
 def _legend(rows: Sequence[Row]) -> str:
     fills = {cell.fill for row in rows for cell in row.cells}
     parts = ["1*: stretched"] * (Fill.STRETCHED in fills)
-    return ", ".join([*parts, *[".: no such dim"] * (Fill.ABSENT in fills)])
+    return ", ".join([*parts, *[".: no such dim"] * bool(fills & {Fill.ABSENT, Fill.FOLDED})])
 
 
 def drawn_rows(rows: Sequence[Row], axes: range) -> list[str]:
@@ -123,8 +123,8 @@ def _width(head: str, rows: Sequence[Row]) -> int:
 
 def cell_text(cell: Cell) -> str:
     """A batch dim with its mark, `.` for one that is missing."""
-    marks = {Fill.HELD: " ", Fill.STRETCHED: "*", Fill.ABSENT: ". "}
-    return cell.text + marks[cell.fill]
+    marks = {Fill.HELD: " ", Fill.STRETCHED: "*"}
+    return cell.text + marks[cell.fill] if cell.fill in marks else ". "
 
 
 def middle_cut(text: str, most: int) -> str:

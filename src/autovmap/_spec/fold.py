@@ -70,6 +70,14 @@ def fold_of(tree: Tree) -> Fold | None:
     return cast("Fold", tree.value) if isinstance(tree, Mark) else None
 
 
+def fold_name(fold: Fold | None) -> str:
+    """What a fold is called in a picture; nothing where nothing is folded."""
+    if isinstance(fold, Combine):
+        name = getattr(fold.combine, "__name__", "")
+        return name if name.isidentifier() else "fold"
+    return fold or ""
+
+
 def read_reduce(raw: Any, axes: Any, function: str, one_level: OneLevel) -> Reduce:
     """What the arguments of `f.reduce` say.
 
