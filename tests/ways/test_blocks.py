@@ -7,6 +7,7 @@ import pytest
 
 from autovmap import SpecError, auto_vmap
 from autovmap._ways import block_run
+from autovmap._ways.split import Partition
 
 RNG = np.random.default_rng(0)
 SHAPES = [(5,), (16,), (100,), (9, 9), (1,), (3, 1, 4), (0,), (2, 0), ()]
@@ -140,11 +141,36 @@ def test_what_makes_no_sense_is_refused(made, match):
         made(auto_vmap(x=0)(jnp.sin))
 
 
-def test_a_planted_fault_is_caught(monkeypatch):
+@pytest.mark.parametrize("which", ["views", "index"])
+def test_a_planted_fault_is_caught(monkeypatch, which):
     def shifted(leaf, rows):
         return index_of(leaf, [np.roll(places, 1) for places in rows])
 
     index_of = block_run.index_of
-    monkeypatch.setattr(block_run, "index_of", shifted)
+    if which == "index":
+        monkeypatch.setattr(block_run, "flat_dim", lambda *_: None)
+        monkeypatch.setattr(block_run, "index_of", shifted)
+    else:
+        of = block_run.Block.of
+        monkeypatch.setattr(
+            block_run.Block, "of", lambda *args: np.roll(of(*args), 1, axis=args[2])
+        )
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check(auto_vmap(x=0)(jnp.sin), arr(20))
+
+
+def test_one_array_in_two_places_and_numbers_beside_it():
+    f = auto_vmap(x=0, y=0, scale=0)(lambda x, y, scale, n=1: {"a": x - y * scale, "n": n})
+    x = arr(20)
+    check(f, x, x, 2.0, n=2)
+    check(f, x, x[::-1], 2, n=2)
+    check(f, np.asfortranarray(np.asarray(arr(5, 4))), x[:4], 1.0)
+
+
+def test_a_call_is_taken_apart_once_for_all_its_blocks(monkeypatch):
+    calls = []
+    split = Partition.split
+    monkeypatch.setattr(Partition, "split", lambda *args: calls.append(0) or split(*args))
+    f = auto_vmap(x=0)(jnp.sin).bucket(block=8, promote=None)
+    f(arr(80))
+    assert len(calls) <= 2

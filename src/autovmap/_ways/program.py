@@ -267,7 +267,7 @@ class Kept:
         return run_blocks(
             blocks,
             leaves,
-            lambda rows: self._run_with(self._block_partition, call, rows),
+            self._block_program(call),
             self._grouping.of,
         )
 
@@ -281,11 +281,23 @@ class Kept:
             self._effects.put(key, found)
         return found
 
-    @staticmethod
-    def _run_with(partition: Partition, call: Call, rows: Sequence[Any]) -> Any:
-        """Run a program on a call with other leaves."""
-        args, kwargs = call.arguments(rows)
-        return partition.run(tuple(args), kwargs)
+    def _block_program(self, call: Call) -> Callable[[Sequence[Any]], Any]:
+        """The program of one block, of a block's leaves; a call is taken apart once for all."""
+        split: Split | None = None
+        places: list[int | None] = []
+
+        def run(rows: Sequence[Any]) -> Any:
+            nonlocal split, places
+            if split is None:
+                args, kwargs = call.arguments(rows)
+                split = self._block_partition.split(tuple(args), kwargs)
+                row_of = {id(row): i for i, row in enumerate(rows)}
+                places = [row_of.get(id(array)) for array in split.arrays]
+            pairs = zip(split.arrays, places, strict=True)
+            arrays = [x if place is None else rows[place] for x, place in pairs]
+            return self._block_partition(Split(split.statics, arrays))
+
+        return run
 
     def _promoted(self, key: Hashable, promote: int | None) -> bool:
         """Whether a batch shape has been seen so often that it has a program of its own."""
