@@ -1,6 +1,7 @@
 """`auto_vmap`: from what a user wrote, and a callable of any kind, to the decorated object."""
 
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
@@ -296,7 +297,7 @@ def _checked(
     skip_first: bool | None = None,
 ) -> Any:
     face, engine = kind
-    key = declaration_key(declared, skip_first)
+    key = declaration_key(declared, skip_first, function)
     found = find(function, key, face)
     if found is not None:
         return found
@@ -306,21 +307,33 @@ def _checked(
             f"{said_by}(...) decorates a callable, but got {shown(function)} of type "
             f"{type(function).__name__}; put it in front of a function"
         )
+    _refuse_later(function)
+    signature = _signature(function)
+    made = face(engine(function, declared, PLAIN, signature, None, skip_first))
+    keep(function, key, made)
+    return made
+
+
+LATER = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR
+"""The flags of code that does not run when it is called."""
+
+
+def _refuse_later(function: Any) -> None:
+    """Refuse a function whose body does not run when it is called."""
+    plain = type(function) is types.FunctionType and not function.__dict__
+    if plain and not function.__code__.co_flags & LATER:
+        return  # in its `__dict__` it may be marked as one all the same
+    call = inspect.getattr_static(type(function), "__call__", None)
     for refused, what in (
         (inspect.iscoroutinefunction, "an async function"),
         (inspect.isasyncgenfunction, "an async generator function"),
         (inspect.isgeneratorfunction, "a generator function"),
     ):
-        call = inspect.getattr_static(type(function), "__call__", None)
         if refused(function) or refused(call):
             raise SpecError(
                 f"{shown_name(function)}() is {what}, whose body does not run when it is called; "
                 f"decorate a plain function that returns its values"
             )
-    signature = _signature(function)
-    made = face(engine(function, declared, PLAIN, signature, None, skip_first))
-    keep(function, key, made)
-    return made
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import jax
 
-from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.annotations.scope import module_of, scope_of
 from autovmap._spec.gradient import Gradient
 from autovmap._spec.spec import Spec
 
@@ -19,11 +19,13 @@ def adopt(decorated: Any, function: Any) -> None:
     """Give a decorated object the function's name, docstring, annotations and attributes."""
     functools.update_wrapper(decorated, function, updated=())
     keep_abstract(decorated, function)
-    taken = dir(type(decorated))
-    for name, value in getattr(function, "__dict__", {}).items():
-        if name not in taken and not name.startswith("_"):
+    attributes = getattr(function, "__dict__", {}).items()
+    public = [(name, value) for name, value in attributes if not name.startswith("_")]
+    taken = dir(type(decorated)) if public else ()
+    for name, value in public:
+        if name not in taken:
             setattr(decorated, name, value)
-    module = scope_of(function).module
+    module = module_of(function)
     if module:
         decorated.__globals__ = module  # as functions have them: `jaxtyped` resolves names there
     inner = unwrap_partial(function)

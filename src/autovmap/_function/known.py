@@ -6,6 +6,7 @@ close over arrays, it is found again while somebody holds it. Nothing lives long
 """
 
 import types
+import typing
 import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 from autovmap._cache import BoundedCache
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.identity import in_class_body
+from autovmap._spec.ranks import NODES
 from autovmap._spec.spec import Declaration
 
 ATTRIBUTE = "__autovmap__"
@@ -44,19 +46,19 @@ class NoKey(Exception):
     """A declaration holds what can't be compared safely, such as an array."""
 
 
-def declaration_key(declared: Declaration, skip_first: bool | None) -> Hashable:
-    """What a declaration says, as a key; None where it can't be one.
-
-    Annotations are read where a function stands, and another interface says more: no keys.
+def declaration_key(
+    declared: Declaration, skip_first: bool | None, function: Any = None
+) -> Hashable:
+    """What a declaration of a function says, as a key; None where it can't be one.
 
     >>> declaration_key(Declaration((1,)), None) == declaration_key(Declaration((True,)), None)
     False
     """
-    said = (declared.positional, declared.named, declared.ranks)
-    if type(declared) is not Declaration or declared != Declaration(*said):
+    said = declared.said()
+    if said is None or (declared.annotated and not _are_settled(function)):
         return None
     try:
-        return (skip_first, *map(_key, said))
+        return (type(declared), skip_first, _code_of(function), *map(_key, said))
     except NoKey:
         return None
 
@@ -70,7 +72,38 @@ def _key(value: Any) -> Hashable:
         return (cls, *map(_key, value))
     if cls is dict or isinstance(value, Mapping):
         return (cls, *[(_key(key), _key(one)) for key, one in value.items()])
+    if cls is types.FunctionType:  # a rank that the object is asked for
+        return _function_key(value)
+    if issubclass(cls, type):  # of a node, as `like` tells it
+        return (type, Itself(value))
+    if issubclass(cls, NODES):
+        return (cls, *[_key(getattr(value, name)) for name in cls.__dataclass_fields__])
     raise NoKey
+
+
+def _function_key(function: types.FunctionType) -> Hashable:
+    """A lambda is made anew at each call, of the same code: alike if it closes over nothing."""
+    if (
+        function.__closure__
+        or function.__dict__
+        or function.__defaults__
+        or function.__kwdefaults__
+    ):
+        raise NoKey
+    return (types.FunctionType, Itself(function.__code__), Itself(function.__globals__))
+
+
+def _are_settled(function: Any) -> bool:
+    """Whether a function's annotations are read the same whenever that is: no text is in them."""
+    if not isinstance(function, types.FunctionType):
+        return False
+    return all(map(_is_settled, function.__annotations__.values()))
+
+
+def _is_settled(annotation: Any) -> bool:
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        return False
+    return all(map(_is_settled, getattr(annotation, "__args__", None) or ()))
 
 
 def find(function: Any, key: Hashable, face: type[Face]) -> Face | None:
@@ -78,7 +111,6 @@ def find(function: Any, key: Hashable, face: type[Face]) -> Face | None:
     if key is None:
         return None
     kept = _store_of(function)
-    key = (key, _code_of(function))
     found = _alive.get((id(function), key)) if kept is None else kept.faces.get(key)
     if found is None or found.__wrapped__ is not function or type(found) is not face:
         return None
@@ -89,7 +121,6 @@ def keep(function: Any, key: Hashable, made: AutoVmapped[..., Any]) -> None:
     """Let a declaration be found again."""
     if key is None:
         return
-    key = (key, _code_of(function))
     if not _may_keep(function):
         _alive[(id(function), key)] = made
         return

@@ -25,6 +25,11 @@ class NamedDeclaration(Declaration):
     pattern: Pattern = NO_PATTERN
     sizes: Mapping[str, Any] | None = None
 
+    def said(self) -> tuple[Any, ...] | None:
+        """All that was written, or None where a caller said more."""
+        plain = NamedDeclaration(named=self.named, pattern=self.pattern, sizes=self.sizes)
+        return (self.pattern.text, self.named, self.sizes) if self == plain else None
+
 
 @dataclass(frozen=True, slots=True)
 class NamedSpec(Spec):

@@ -48,8 +48,14 @@ class Options:
     stretch_outputs: bool = True
 
 
+UNSAID = Options()
+"""The options where none is given."""
+
+
 def read_options(given: Mapping[str, Any], function: str, one_level: OneLevel) -> Options:
     """Check options as a user wrote them; those not given have their defaults."""
+    if not given:
+        return UNSAID
     raw = DEFAULTS | dict(given)
     if raw["randomness"] not in (None, "same", "different", "error"):
         raise SpecError(

@@ -35,6 +35,8 @@ def check_positions(
         RankError: an argument of that base rank has no such place.
         SpecError: a place is given for a parameter without a rank.
     """
+    if in_axes is FRONT or in_axes == FRONT:  # where every argument can have them
+        return
     shared = isinstance(in_axes, Position)
     if isinstance(in_axes, Position) and _fits_one(parameters, in_axes.index, unread):
         return

@@ -271,6 +271,8 @@ def plain(tree: Tree) -> Any:
 def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
     """What the tree says at its leaves, in order."""
     match tree:
+        case Core() | Position() | Unmapped():  # most are no trees
+            yield tree
         case ByName():
             for child in tree.trees:
                 yield from leaves_of(child)
@@ -320,6 +322,8 @@ def dims_of(leaf: Tree) -> tuple[CoreDim, ...]:
 
 def is_mapped(tree: Tree) -> bool:
     """Whether any leaf below can be mapped."""
+    if isinstance(tree, Core):  # as most are, asked for several times in each declaration
+        return True
     return any(not isinstance(leaf, UNRANKED) for leaf in leaves_of(tree))
 
 

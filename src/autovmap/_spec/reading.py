@@ -57,8 +57,13 @@ def read_axes(raw: Any, path: str, one_level: OneLevel, unmapped: Tree = UNMAPPE
 ReadLeaf: TypeAlias = Callable[[Any, str], Tree]
 
 
+SCALARS = (int, str, type(None))
+
+
 def read_tree(raw: Any, path: str, one_level: OneLevel, leaf: ReadLeaf) -> Tree:
     """Read a prefix tree as a user wrote it; `leaf` reads its leaves."""
+    if isinstance(raw, SCALARS):  # as most are; to ask JAX and optree takes longer than all else
+        return leaf(raw, path)
     if isinstance(raw, NODES):
         return raw
     if isinstance(raw, PerValue):

@@ -117,6 +117,12 @@ class Declaration:
     answers: tuple[tuple[Rule, Tree], ...] = ()
     """What the object of a method answered, where it is asked for ranks."""
 
+    def said(self) -> tuple[Any, ...] | None:
+        """All that was written, or None where a caller or another interface said more."""
+        said = (self.positional, self.named, self.ranks)
+        plain = Declaration(*said, annotated=self.annotated)
+        return (*said, self.annotated) if self == plain else None
+
     def of_method(self, first: str) -> "Declaration":
         """The same, of a function whose first parameter turns out to be an object's.
 

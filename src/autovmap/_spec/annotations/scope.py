@@ -39,9 +39,9 @@ class Scope:
 def scope_of(function: Any) -> Scope:
     """Where the names in a function's annotations are looked up, now."""
     function = _innermost(function)
+    module = module_of(function)
     if isinstance(function, type):
-        return Scope(_module(function), dict(vars(function)))
-    module: dict[str, Any] = getattr(function, "__globals__", None) or _module(function)
+        return Scope(module, dict(vars(function)))
     inner: dict[str, Any] = {}
     owner: Any = None
     for name in getattr(function, "__qualname__", "").split(".")[:-1]:
@@ -59,6 +59,12 @@ def scope_of(function: Any) -> Scope:
             continue
     inner.update({p.__name__: p for p in getattr(function, "__type_params__", ())})
     return Scope(module, inner)
+
+
+def module_of(function: Any) -> dict[str, Any]:
+    """The names of the module in which a function or class stands."""
+    function = _innermost(function)
+    return getattr(function, "__globals__", None) or _module(function)
 
 
 def _innermost(function: Any) -> Any:
