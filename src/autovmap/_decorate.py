@@ -342,6 +342,7 @@ def _signature(function: Any) -> inspect.Signature:
     except (TypeError, ValueError) as error:
         name = getattr(function, "__name__", repr(function))
         raise SpecError(
-            f"{name} has no signature that Python can read, so ranks find no parameters; wrap it "
+            f"{name} has no signature that Python can read, so there are no parameters to rank; "
+            f"wrap it "
             f"in a function of your own, as in lambda x: {name}(x)"
         ) from error

@@ -1,63 +1,93 @@
 """Messages in lines that terminals and pages show whole."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 WIDTH = 92
 """The longest line of a message, where it can be broken."""
 
+A_LINE = 3.0
+"""What one more line costs, in the units of `_cost`: about as much as a break within a clause."""
+
+SMALL = re.compile(
+    r"(?i)\(?(an?|the|of|to|in|on|at|by|for|or|and|is|be|no|not|its|as|with|from|that|which|but)"
+)
+"""Words that belong to the next one."""
+
 
 def wrapped(text: str, before: int = 0) -> str:
     """A message in lines that terminals and pages show whole.
 
-    A long line is broken between its clauses, or else at a space, not within brackets. Lines that
-    are set in (tables, carets, code) stay as they are. `before` is what stands before the first
-    line, as the name of an error does.
+    A long line is broken between its clauses rather than within them, and not between a name and
+    its number, within brackets or within a quotation, where there is another way. Lines that are
+    set in (tables, carets, code) stay as they are. `before` is the width of what stands in front
+    of the first line, as the name of an error does.
 
     >>> print(wrapped("f(): " + 9 * "a word " + "and one; " + 5 * "more words " + "(at the end)"))
     f(): a word a word a word a word a word a word a word a word a word and one;
     more words more words more words more words more words (at the end)
     """
     first, *rest = text.split("\n")
-    lines = _parts(first, WIDTH - before)
+    lines = _lines(first, WIDTH - before)
     for line in rest:
-        lines += _parts(line, WIDTH)
+        lines += _lines(line, WIDTH)
     return "\n".join(lines)
 
 
-def _parts(line: str, room: int) -> list[str]:
-    parts: list[str] = []
-    while len(line) > room and not line.startswith("  "):
-        at = _break(line, room)
-        if at is None:
-            break
-        parts.append(line[:at])
-        line, room = line[at + 1 :], WIDTH
-    return [*parts, line]
+def _lines(line: str, room: int) -> list[str]:
+    """A line in parts of at most `WIDTH`, the first of at most `room`, by the cheapest breaks."""
+    if len(line) <= room or line.startswith("  "):
+        return [line]
+    breaks = [0, *_breaks(line)]
+    cost = [0.0, *(_cost(line, at) for at in breaks[1:])]
+    breaks.append(len(line) + 1)
+    cost.append(0.0)
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(breaks)):
+        options: list[tuple[float, int]] = []
+        for start in range(end):
+            length = breaks[end] - 1 - breaks[start]
+            over = length - (WIDTH if start else room)
+            if over <= 0 or start == end - 1:  # what can't be broken runs over
+                last = end == len(breaks) - 1
+                line_cost = A_LINE + max(over, 0) + 5 * (last and length < WIDTH / 6)
+                options.append((best[start][0] + line_cost + cost[end], start))
+        best.append(min(options))
+    ends = [len(breaks) - 1]
+    while ends[-1]:
+        ends.append(best[ends[-1]][1])
+    ends.reverse()
+    return [line[breaks[a] : breaks[b] - 1] for a, b in pairwise(ends)]
 
 
-def _break(line: str, room: int) -> int | None:
-    """The space at which a line is best broken: of the later ones, one that ends a clause."""
+def _breaks(line: str) -> list[int]:
+    """Where a next line may begin: behind each space between words."""
+    return [found.start() + 1 for found in re.finditer(r"(?<=\S) (?=\S)", line)]
+
+
+def _cost(line: str, at: int) -> float:
+    """What it costs to begin a new line at `at`: little behind a clause, much within a group."""
+    word, after = line[: at - 1].rsplit(" ", 1)[-1], line[at:].split(" ", 1)[0]
+    within = 12.0 * _is_within(line, at)
+    if word.endswith((";", ".", "?")) and not word.endswith("..."):
+        return within
+    if word.endswith(":") and not re.match(r"(int|bool|str|Callable|Float)\b", after):
+        number, head = re.match(r"[-\d(\[]", after), word.endswith("):")
+        return within + (8 if number else 4 if head else 1)
+    if word.endswith(","):
+        return within + 1 + 2 * after.endswith(",")  # an insertion stays with what it explains
+    close = 4 * (re.match(r"-?\d|['\"`\[{]|\(\S*\)", after) is not None or word.isdigit())
+    return within + 3 + close + 3 * (SMALL.fullmatch(word) is not None)
+
+
+def _is_within(line: str, at: int) -> bool:
+    """Whether a place is within brackets or a quotation."""
+    plain = re.sub(r"(?<!\w)(['\"`])[^'\"`]*\1(?!\w)", lambda found: len(found[0]) * '"', line)
     depth = 0
-    spaces: list[int] = []
-    for i, character in enumerate(line[: room + 1]):
-        depth += (character in "([{") - (character in ")]}")
-        if character == " " and depth <= 0 and i:
-            spaces.append(i)
-    if not spaces:
-        found = line.rfind(" ", 1, room + 1)
-        return found if found > 0 else None
-    late = [i for i in spaces if i >= room // 2]
-    for ends in (";.?", ",:"):
-        clauses = [i for i in late if line[i - 1] in ends and not _is_code(line, i)]
-        if clauses:
-            return clauses[-1]
-    return spaces[-1]
-
-
-def _is_code(line: str, at: int) -> bool:
-    """Whether a space belongs to an annotation, as in `n: int`."""
-    return re.search(r"(?:^| )\w+:$", line[:at]) is not None and line[at + 1 : at + 4] == "int"
+    for character in plain[:at]:
+        depth = max(depth + (character in "([{") - (character in ")]}"), 0)
+    return depth > 0 or plain[at - 1] == '"'
 
 
 def value_text(value: Any) -> str:

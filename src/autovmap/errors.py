@@ -21,8 +21,12 @@ class AutoVmapError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        """`message` may have long lines: they are broken here."""
-        super().__init__(wrapped(message))
+        """`message` may have long lines: they are broken here.
+
+        A traceback puts the name of the class in front of the first.
+        """
+        kind = type(self)
+        super().__init__(wrapped(message, len(f"{kind.__module__}.{kind.__qualname__}: ")))
 
 
 class SpecError(AutoVmapError, TypeError):
@@ -76,6 +80,7 @@ class CoreSizeError(AutoVmapError, ValueError):
     >>> try:
     ...     auto_vmap("(n),(n)->()")(jnp.dot)(jnp.ones(3), jnp.ones(4))
     ... except CoreSizeError as error:
-    ...     print(str(error).splitlines()[0])
-    dot(): inconsistent size for core dimension 'n': 3 in a and 4 in b
+    ...     print(str(error).partition(" (n)")[0])
+    dot(): inconsistent size
+    for core dimension 'n': 3 in a and 4 in b
     """

@@ -109,7 +109,7 @@ def test_what_it_says(words: list[str], parts: list[str], capsys) -> None:
         (["1", "3,4x"], 2, "'4x' is not a size"),
         (["1", "zz8[3]"], 2, "'zz8' is not a dtype"),
         (["1", "b=3"], 2, "give a SHAPE for each argument"),
-        (["1,1", "a=3", "3"], 2, "stands behind one that has"),
+        (["1,1", "a=3", "3"], 2, "comes after one that has"),
         (["no_such_module:f", "3"], 2, "No module named 'no_such_module'"),
         (["explained_module:nothing", "3"], 2, "has no attribute 'nothing'"),
         (["explained_module:plain", "3"], 2, "is not decorated by auto_vmap"),

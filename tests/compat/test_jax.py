@@ -226,7 +226,7 @@ def test_strings_pass() -> None:
 def test_a_name_bound_twice_is_refused() -> None:
     """Stricter than jax.vmap, where the inner axis hides the outer one."""
     inner = vmap(lambda x: lax.psum(x, "i"), axis_name="i")
-    with pytest.raises(AutoVmapError, match="'i' is bound already"):
+    with pytest.raises(AutoVmapError, match="'i' is already in use"):
         vmap(inner, axis_name="i")(X)
 
 

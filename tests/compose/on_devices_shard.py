@@ -161,7 +161,7 @@ def sharded_refusals() -> None:
         (lambda: f.shard("c", mesh=mesh)(x), "the mesh has no axis 'c'"),
         (lambda: f.shard("a")(x), "there is no mesh"),
         (lambda: f.shard(P("a", "b"), mesh=mesh)(x), "2 entries for the batch shape"),
-        (lambda: f.shard(P("a", "a"), mesh=mesh), "'a' stands twice"),
+        (lambda: f.shard(P("a", "a"), mesh=mesh), "'a' appears twice"),
         (lambda: f.shard(P(None), mesh=mesh), "names no mesh axis"),
         (lambda: f.shard(3, mesh=mesh), "give a mesh axis for each batch axis"),
         (lambda: f.replace(axis_name="i").shard("a", mesh=mesh), "axis_name='i' names"),

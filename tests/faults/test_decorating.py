@@ -40,7 +40,11 @@ RANKS: list[tuple[str, Make, tuple[str, ...]]] = [
     ("02 str", lambda: auto_vmap(x="1")(plain), ("base rank x", "'1'", "str", NOT_A_RANK)),
     ("02 str in a tree", lambda: auto_vmap(x=("keys",))(plain), ("x[0]", "'keys'", "str")),
     ("02 np.bool", lambda: auto_vmap(x=np.True_)(plain), ("base rank x", "bool", NOT_A_RANK)),
-    ("02 array", lambda: auto_vmap(x=np.ones(2))(plain), ("rank x", "float64[2]", "by like(...)")),
+    (
+        "02 array",
+        lambda: auto_vmap(x=np.ones(2))(plain),
+        ("rank x", "float64[2]", "with like(...)"),
+    ),
     (
         "02 function",
         lambda: auto_vmap(x=plain)(plain),

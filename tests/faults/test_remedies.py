@@ -95,7 +95,7 @@ def test_11_new_axes_of_a_pattern() -> None:
 def test_13_a_rank_for_each_key() -> None:
     tree = {"a": BATCH, "b": BATCH}
     function = auto_vmap(tree={"a": 1, "c": 0})(lambda tree: tree["a"].sum())
-    assert "Leave out what is absent, and declare what is there" in message(lambda: function(tree))
+    assert "Remove what is absent, and declare what is there" in message(lambda: function(tree))
     mended = auto_vmap(tree={"a": 1, "b": None})(function.__wrapped__)
     assert mended(tree).shape == (4,)
 
@@ -104,7 +104,7 @@ def test_13_a_rank_for_each_key() -> None:
 def test_14_a_rank_for_each_child_or_one_for_all(rank: Any) -> None:
     tree = {"a": [BATCH, BATCH]}
     total = lambda tree: tree["a"][0].sum()  # noqa: E731
-    assert "declare each, or one thing" in message(lambda: auto_vmap(tree={"a": [1]})(total)(tree))
+    assert "give a rank for each child" in message(lambda: auto_vmap(tree={"a": [1]})(total)(tree))
     assert auto_vmap(tree=rank)(total)(tree).shape == (4,)
 
 

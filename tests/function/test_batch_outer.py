@@ -219,7 +219,7 @@ class TestOuter:
             SpecError, match=r"(?s)outer\(\): 'z' is not a ranked parameter; .* x, a, b"
         ):
             cost_of.outer("z")
-        with pytest.raises(SpecError, match=r"outer\(\): 'x' stands in two places"):
+        with pytest.raises(SpecError, match=r"outer\(\): 'x' appears twice"):
             cost_of.outer("x", ("a", "x"))
 
     def test_a_group_that_is_no_name(self) -> None:

@@ -202,7 +202,9 @@ def test_the_eighth_function_of_one_code_warns() -> None:
         return auto_vmap(x=1)(lambda x: n * x.sum()).jit()
 
     kept = [make(n) for n in range(7)]
-    with pytest.warns(UserWarning, match="the same code is compiled for the eighth time") as said:
+    with pytest.warns(
+        UserWarning, match="the same code is being compiled for the eighth time"
+    ) as said:
         kept.append(make(7))
     assert said[0].filename == __file__
     kept.append(make(8))

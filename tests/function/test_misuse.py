@@ -70,7 +70,7 @@ def test_every_method_has_its_own_remedies() -> None:
         ),
         (
             lambda: f.outer(ANGLES, LENGTHS),
-            "fk.outer() is not called with the arguments of the function: write "
+            "fk.outer() does not take the arguments of the function: write "
             "f.outer('angles', 'lengths')(...)",
         ),
         (
@@ -96,7 +96,7 @@ def test_every_method_has_its_own_remedies() -> None:
         (
             lambda: auto_vmap(angles=ANGLES)(fk),
             "fk(): base rank angles: got float32[5,3], an array; give its number of dims for one "
-            "example, or take an example's by like(...)",
+            "example, or take it from an example with like(...)",
         ),
         (
             lambda: auto_vmap(fk, in_axes=(0, None)),

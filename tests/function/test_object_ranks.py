@@ -255,7 +255,7 @@ class TestRefused:
             (1.0, "from self: got 1.0 of type float"),
             ("n", "from self: got 'n' of type str"),
             ({"a": True}, "base rank x, from self['a']: got True"),
-            (lambda self: 1, "the answer holds a function again"),
+            (lambda self: 1, "the function returned another function"),
         ],
         ids=["negative", "float", "str", "in a tree", "function"],
     )
@@ -275,7 +275,7 @@ class TestRefused:
     def test_what_the_function_itself_raises(self) -> None:
         with pytest.raises(AttributeError, match="nothing") as caught:
             Normal(jnp.zeros(3)).by_mistake(jnp.ones(3))
-        assert "base rank of x, asked of self" in "".join(caught.value.__notes__)
+        assert "function that gives the base rank of x" in "".join(caught.value.__notes__)
 
     def test_none_is_not_mapped_and_a_core_shape_is_checked(self) -> None:
         assert answering(lambda self: None)(jnp.ones((5, 3))).shape == (5, 3)

@@ -154,7 +154,7 @@ def test_what_an_author_left_open_is_named():
     with pytest.raises(SpecError, match=r"Dropout.__call__\(\): x is annotated as Array"):
         infer_ranks(eqx.nn.Dropout.__call__)
     with pytest.raises(
-        SpecError, match=r"(?s)linear_interpolation\(\): ys .* dims whose number is op"
+        SpecError, match=r"(?s)linear_interpolation\(\): ys .* an open number of dims"
     ):
         infer_ranks(dfx.linear_interpolation)
     with pytest.raises(

@@ -124,5 +124,5 @@ if __name__ == "__main__":
     if honest == "planted":
         plant()
     # Functions made anew in a loop are what is measured here.
-    warnings.filterwarnings("ignore", ".*the same code is compiled for the eighth time")
+    warnings.filterwarnings("ignore", ".*the same code is being compiled for the eighth time")
     print(json.dumps(main(int(total), honest == "planted")))

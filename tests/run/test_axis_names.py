@@ -204,7 +204,7 @@ class TestDuplicates:
         expected = x.sum(-1, keepdims=True) + full(x, 2).sum(0)
         np.testing.assert_allclose(other, np.broadcast_to(expected, shape), rtol=1e-6)
         with pytest.raises(
-            SpecError, match=r"(?s)inside\(\): axis_name 'i' is bound .* by around\(\)"
+            SpecError, match=r"(?s)inside\(\): axis_name 'i' is already in use .* by around\(\)"
         ):
             self.nested("i", "i", wrap)(jnp.asarray(x))
 
@@ -216,7 +216,7 @@ class TestDuplicates:
     def test_after_a_failure_the_name_is_free_again(self) -> None:
         around = self.nested("i", "i")
         for _ in range(2):
-            with pytest.raises(SpecError, match="bound already"):
+            with pytest.raises(SpecError, match="already in use"):
                 around(jnp.ones((3, 4)))
         inner = auto_vmap(x=0, axis_name="i")(lambda x: lax.psum(x, "i"))
         np.testing.assert_allclose(inner(jnp.ones(3)), [3.0] * 3)

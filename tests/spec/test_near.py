@@ -46,7 +46,9 @@ def test_in_axes() -> None:
 
 
 def test_replace() -> None:
-    with pytest.raises(SpecError, match=r"stretch_outputs;\sdid you mean 'out_axes'\?\sOther"):
+    with pytest.raises(
+        SpecError, match=r"stretch_outputs;\sdid you mean 'out_axes'\?\sTo declare other"
+    ):
         auto_vmap(x=0)(lambda x: x).replace(outaxes=1)
 
 

@@ -119,7 +119,7 @@ class TestRanks:
 
     @pytest.mark.parametrize("wrong", [0, "key", (1, 2), [0]])
     def test_what_is_no_mapping(self, wrong: Any) -> None:
-        with pytest.raises(SpecError, match="it is a mapping from parameter names to ranks"):
+        with pytest.raises(SpecError, match="it must be a mapping from parameter names to ranks"):
             auto_vmap(x=1, ranks=wrong)(lambda x: x)
 
     def test_a_name_that_is_ranked_twice(self) -> None:

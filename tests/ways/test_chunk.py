@@ -312,7 +312,9 @@ class TestMemory:
     def test_a_backend_that_tells_nothing(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("autovmap._ways.chunk_size._temporaries", lambda compiled: None)
         f = auto_vmap(1)(jnp.sum).chunk(memory="1MiB")
-        with pytest.warns(UserWarning, match="does not tell what a program needs, so 1024"):
+        with pytest.warns(
+            UserWarning, match="does not report how much memory a program needs, so 1024"
+        ):
             f(jnp.ones((5000, 3)))
 
     @pytest.mark.parametrize("memory", ["2", "2 XB", 0, -5, 1.5, True])

@@ -143,7 +143,7 @@ def test_given_names_replace_the_guess():
         ({"static_argnames": "x"}, "'x', which has a base rank, and so is traced"),
         ({"donate_argnames": ("y",)}, "donate_argnames has 'y', which is not a parameter"),
         ({"donate_argnames": "mode"}, "'mode' is static"),
-        ({"donate_argnames": "x", "partition": True}, "partition=True takes arguments apart"),
+        ({"donate_argnames": "x", "partition": True}, "partition=True splits arguments"),
     ],
 )
 def test_wrong_options(options: Any, said: str):

@@ -189,7 +189,7 @@ def test_lift_on_a_method_whose_object_has_another_name_is_refused() -> None:
     with pytest.raises((SpecError, RuntimeError)) as caught:
         declare()
     error = caught.value.__cause__ or caught.value
-    assert "takes the first parameter of a method for its object" in str(error)
+    assert "takes the first parameter of a method to be its object" in str(error)
 
 
 def test_a_callable_module() -> None:

@@ -147,7 +147,7 @@ def test_a_static_value_that_was_changed_gives_the_new_result(kind: str, way: st
 @pytest.mark.parametrize("kind", sorted(SETTABLE.keys() - {"closes over an array"}))
 def test_jit_refuses_what_can_be_changed_and_names_the_way_that_does_not(kind: str) -> None:
     fn, _ = SETTABLE[kind]()
-    match = r"applied\.jit\(\): fn is a .*once they change; call \.jit\(partition=True\)"
+    match = r"applied\.jit\(\): fn is a .*after they change; call \.jit\(partition=True\)"
     with refused(match):
         applied.jit()(X, fn=fn)
 

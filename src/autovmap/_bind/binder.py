@@ -253,7 +253,7 @@ class Binder:
                 raise equal_draws(f"{path}: {shown(array)}", spec.extent.prepended, spec.function)
             raise BatchShapeError(
                 f'{spec.function}(): randomness="error", but {path}, {shown(array)}, is a PRNG key '
-                f'that all examples share\nGive it a rank ({root(path)}="key") and a key for '
+                f'that all examples share\nGive it a rank ({root(path)}="key") and pass a key for '
                 f"each example, or declare {root(path)}=None if it is shared on purpose"
             )
 

@@ -159,9 +159,9 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
         return None
     if isinstance(rank, Undeclared):
         raise SpecError(
-            f"{where} has no base rank; {path} is {shown(leaf)}, beside {list(rank.names)!r}, "
-            f"of which are declared {list(rank.declared)!r}. Declare its base rank, or None for "
-            f"not mapped"
+            f"{where} has no base rank; it is {shown(leaf)}. Ranks are declared for "
+            f"{list(rank.declared) or 'none'} of {list(rank.names)!r}; declare one for it too, or "
+            f"None if it is not mapped"
         )
     if kind is Kind.MASKED:
         raise SpecError(
@@ -222,9 +222,9 @@ def _leaf(leaf: Any, rank: Rank, path: str, function: str) -> Leaf:
             many += f"jax.random.key{len(shape) * ')'}({path})"
             seeds = many if shape else one
         raise SpecError(
-            f'{function}(): {path} is {describe(found)}, but its rank is "key"; a PRNG key is a '
-            f"typed one (jax.random.key) or a raw one, uint32[2] or uint32[4] for one key "
-            f"(jax.random.PRNGKey){seeds}"
+            f'{function}(): {path} is {describe(found)}, but its rank is "key"; a PRNG key is '
+            f"either typed (jax.random.key) or raw (jax.random.PRNGKey), which is uint32[2] or "
+            f"uint32[4] for one key{seeds}"
         )
     return found
 
@@ -245,8 +245,8 @@ def _refuse_overflow(leaf: int, where: str) -> None:
         jnp.asarray(leaf)
     except OverflowError as error:
         raise SpecError(
-            f"{where} is the Python int {leaf}, which fits no JAX integer here; pass an array of a "
-            f"dtype that holds it, or enable 64 bits (jax_enable_x64)"
+            f"{where} is the Python int {leaf}, which does not fit into an integer of JAX here; "
+            f"pass an array of a dtype that can hold it, or enable 64 bits (jax_enable_x64)"
         ) from error
 
 
@@ -319,5 +319,5 @@ def refuse_short_ref(leaf: Any, planned: Leaf, batch: tuple[Any, ...], function:
         raise SpecError(
             f"{function}(): {planned.path} is the Ref {describe(planned)} with base rank "
             f"{planned.rank}, and would have to be broadcast to the batch shape {batch}; give it "
-            f"all batch dims, or no rank to share it"
+            f"all batch dims, or no rank if all examples share it"
         )

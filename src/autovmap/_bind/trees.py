@@ -180,13 +180,15 @@ def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
         return not_a_node(value, f"{what}: {path}", whole)
     if whole and isinstance(tree, ByIndex) and tree.container in (tuple, list):
         return _rank_as_shape(tree, value, path, what)
-    declared = f"the declaration there is {plain(tree)!r}"
+    declared, noun = f"it is declared as {plain(tree)!r}", _noun(what)
     if whole:
-        remedy = "give it a single " + ("position" if _of_axes(what) else "rank")
-        return f"{what}: {path} is one leaf, {_shown(value)}, but {declared}; {remedy}"
+        return (
+            f"{what}: {path} is a single leaf, {_shown(value)}, but {declared}; "
+            f"give it a single {noun}"
+        )
     return (
-        f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; "
-        f"declare one thing for it"
+        f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; give "
+        f"it a single {noun}"
     )
 
 
@@ -195,7 +197,7 @@ def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
     declared = plain(tree)
     if _of_axes(what):
         return (
-            f"{what}: {path} is one leaf, {_shown(value)}, but {declared!r} is a container of "
+            f"{what}: {path} is a single leaf, {_shown(value)}, but {declared!r} is a container of "
             f"positions; give it a single position"
         )
     entries = cast("Sequence[Any]", declared)
@@ -203,7 +205,8 @@ def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
     if len(entries) > 1 and all(isinstance(entry, int) for entry in entries):
         meant += f" or, for several parameters, auto_vmap({', '.join(map(repr, entries))})"
     return (
-        f"{what}: {path} is one leaf, {_shown(value)}, but its base rank is {declared!r}; give it "
+        f"{what}: {path} is a single leaf, {_shown(value)}, but its base rank is {declared!r}; "
+        f"give it "
         f"a single rank.\nA rank is a count of dims, not a shape: 0 for a scalar, 1 for a "
         f"vector, 2 for a matrix.\nDid you mean {meant}?"
     )
@@ -212,6 +215,10 @@ def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
 def _of_axes(what: str) -> bool:
     """Whether positions are matched (`in_axes`, `out_axes`), not ranks."""
     return what.endswith("_axes")
+
+
+def _noun(what: str) -> str:
+    return "position" if _of_axes(what) else "rank"
 
 
 def _shown(value: Any) -> str:
@@ -259,13 +266,13 @@ def _unknown_names(
 ) -> str:
     word = "keys" if isinstance(value, Mapping) else "fields"
     static = [n for n in unknown if word == "fields" and hasattr(value, str(n))]
-    remedy = f" ({static!r}: static, and needs none)" if static else ""
+    remedy = f" ({static!r}: static, and so needs no {_noun(what)})" if static else ""
     missing = [name for name in names if name not in declared]
-    also = f"; {missing!r} not declared" if missing else ""
+    also = f"; {missing!r} present but not declared" if missing else ""
     return (
         f"{what}: the {word} of {path} differ from the declaration: {unknown!r} declared but "
-        f"absent{remedy}{also}. {path} ({type(value).__name__}) has {names!r}; declared are "
-        f"{declared!r}. Leave out what is absent, and declare what is there"
+        f"absent{remedy}{also}.\n{path} ({a(type(value).__name__)}) has {names!r}; the declaration "
+        f"has {declared!r}.\nRemove what is absent, and declare what is there"
         + "".join(did_you_mean(name, missing) for name in unknown)
     )
 
@@ -285,7 +292,8 @@ def _by_index(
         count = f"{len(children)} child{'ren' * (len(children) != 1)}"
         raise SpecError(
             f"{what}: {path} is {a(type(value).__name__)} of {count}, but it is declared with "
-            f"{len(tree.children)}: {plain(tree)!r}; declare each, or one thing for all of it"
+            f"{len(tree.children)}: {plain(tree)!r}; give a {_noun(what)} for each child, or one "
+            f"for all of it"
         )
     return tree.children
 
@@ -304,7 +312,7 @@ def refuse_sparse(value: Any, path: str, ranked: Sequence[str], function: str) -
         if sparse(node) and any(leaf.startswith(where) for leaf in ranked):
             raise SpecError(
                 f"{function}: {where} is a {type(node).__name__}, a sparse array, which can't be "
-                f"mapped under a rank\nPass it dense (.todense()), pass its data and indices as "
+                f"mapped under a rank.\nPass it dense (.todense()), pass its data and indices as "
                 f"arrays, or give it no rank"
             )
 
@@ -340,8 +348,8 @@ def _find_unsortable(value: Any, path: str, function: str, error: Exception) -> 
             return
         keys = list(cast("Mapping[Any, Any]", value))
         raise SpecError(
-            f"{function}(): the keys of {path} can't be sorted, so JAX takes it for no pytree: "
-            f"{keys!r}; use keys of one type, or give {root(path)} no rank"
+            f"{function}(): the keys of {path} can't be sorted, so JAX can't flatten it: {keys!r}; "
+            f"use keys of one type, or give {root(path)} no rank"
         ) from error
     for label, child in children:
         _find_unsortable(child, path + label, function, error)

@@ -197,7 +197,7 @@ def _nothing(names: Sequence[str]) -> Callable[..., Any]:
     """A function of these parameters, to be decorated and never called."""
 
     def f(*args: Any) -> Any:
-        raise NotImplementedError("there is a spec, but no function")
+        raise NotImplementedError("there is a SPEC, but no function")
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     for name in names:
@@ -260,7 +260,7 @@ def _arguments(shapes: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
     for text in shapes:
         name, value = _argument(text, scope)
         if name is None and kwargs:
-            raise MisuseError(f"SHAPE {text!r} has no name, and stands behind one that has")
+            raise MisuseError(f"SHAPE {text!r} has no name, but comes after one that has")
         if name is None:
             args.append(value)
         else:

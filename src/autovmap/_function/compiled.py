@@ -185,8 +185,9 @@ def count_compiled(function: Any, name: str) -> None:
     seen.count += 1
     if seen.count == EIGHTH:
         warnings.warn(
-            f"{name}.jit(): the same code is compiled for the eighth time, as its function is made "
-            f"anew each time; declare it once, outside, and pass as arguments what it closes over",
+            f"{name}.jit(): the same code is being compiled for the eighth time, because its "
+            f"function is defined again each time; declare it once, outside, and pass what it "
+            f"closes over as arguments",
             stacklevel=7,
         )
 

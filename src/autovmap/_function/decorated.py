@@ -173,7 +173,8 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
                 first = next(iter(engine.signature.parameters))
                 raise SpecError(
                     f"{engine.name}: .lift(...) on the decorator takes the first parameter of a "
-                    f"method for its object if it is called self; here it is {first!r}: rename it, "
+                    f"method to be its object if it is called self; here it is {first!r}: rename "
+                    f"it, "
                     f"or lift the method where it is called, obj.{name}.lift(...)"
                 )
             self._take(engine.as_method())

@@ -239,7 +239,7 @@ class Engine:
                 if leaf.fixed:
                     raise SpecError(
                         f"{self.name}(): {leaf.path} is a Ref, which is changed in place: a loop, "
-                        f"chunk, bucket or shard would change a copy\nCall {self.name} itself, or "
+                        f"chunk, bucket or shard would change a copy.\nCall {self.name} itself, or "
                         f".jit() of it; or pass an array and return the new one"
                     )
         return call
@@ -432,8 +432,8 @@ class Engine:
         before = self.declared.reduce
         if before is not None:
             raise SpecError(
-                f"{self.name}.reduce(): it is folded already, by .reduce({before}); say all folds "
-                f"in one call, as a prefix of the result"
+                f"{self.name}.reduce(): the result is already folded, by .reduce({before}); give "
+                f"all folds in one call, as a prefix of the result"
             )
         from autovmap._spec.fold import read_reduce
 

@@ -167,7 +167,8 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         engine, given = self._engine, (*self._first, *args)
         if engine.ways.chunk is None or engine.ways.shard or engine.ways.bucket:
             raise SpecError(
-                f"{engine.name}.iter(): only .chunk(...) alone gives its result in parts"
+                f"{engine.name}.iter(): only .chunk(...), with no other way beside it, gives its "
+                f"result in parts"
             )
         engine = engine.for_call(given, kwargs)
         return outside_frames(engine.programs.iterate(engine.bind(given, kwargs), given, kwargs))

@@ -377,8 +377,8 @@ def _outer(engine: Engine, groups: tuple[str | tuple[str, ...], ...]) -> Variant
         several = isinstance(cast("object", group), (tuple, list))
         if any(map(is_array, group if several else [group])):
             raise SpecError(
-                f"{engine.name}.outer() is not called with the arguments of the function: "
-                f"write f.outer({', '.join(map(repr, engine.ranks()))})(...)"
+                f"{engine.name}.outer() does not take the arguments of the function: write "
+                f"f.outer({', '.join(map(repr, engine.ranks()))})(...)"
             )
         if not several and not isinstance(cast("object", group), str):
             raise SpecError(
@@ -399,7 +399,7 @@ def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) 
     if not callable(transform):
         raise SpecError(
             f"{engine.name}.lift(): got {value_text(transform)} of type "
-            f"{type(transform).__name__}; give a transformation of functions, as jax.grad is"
+            f"{type(transform).__name__}; give a transformation of functions, such as jax.grad"
         )
     whole = Transform(transform, tuple(sorted(options.items())), bound=bound)
     try:
@@ -414,7 +414,7 @@ def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) 
     if not callable(lifted):
         raise SpecError(
             f"{engine.name}.lift(): {value_text(transform)} returned {value_text(lifted)} of type "
-            f"{type(lifted).__name__}; it has to return a function of the same parameters"
+            f"{type(lifted).__name__}; it must return a function with the same parameters"
         )
     gradient = whole.gradient(engine.function)
     return engine.with_function(

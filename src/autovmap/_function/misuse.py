@@ -96,8 +96,8 @@ def _wrong(
         return f"{said.name}() has no option {unknown!r}; {remedy}"
     if said.args:
         return (
-            f"{said.name}() is not called with the arguments of the function: it gives a function "
-            f"of the same parameters. Write {example}"
+            f"{said.name}() does not take the arguments of the function: it returns a function "
+            f"with the same parameters. Write {example}"
         )
     return f"{said.name}(): {why}; write {example}"
 

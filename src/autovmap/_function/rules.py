@@ -95,7 +95,9 @@ class Rules:
         except jax.errors.JAXTypeError as error:
             raise SpecError(self._traced(rule)) from error
         except Exception as error:
-            error.add_note(f"raised by the base rank of {self._parameters[rule]}, asked of self")
+            error.add_note(
+                f"raised by the function that gives the base rank of {self._parameters[rule]}"
+            )
             raise
         if is_traced(answer):
             raise SpecError(self._traced(rule))
@@ -105,14 +107,14 @@ class Rules:
         path = f"{self._function}(): base rank {self._parameters[rule]}, from self"
         found = read_rank(answer, path, one_level)
         if any(isinstance(leaf, Rule) for leaf in leaves_of(found)):
-            raise SpecError(f"{path}: the answer holds a function again; answer with ranks")
+            raise SpecError(f"{path}: the function returned another function; return ranks")
         return found
 
     def _traced(self, rule: Rule) -> str:
         return (
             f"{self._function}(): base rank {self._parameters[rule]}, from self: it depends on "
-            f"the values of an array that is traced here, as in a compiled call. A rank is read "
-            f"from what is static of self: shapes, dtypes, and fields that are not arrays"
+            f"the values of an array that is traced here, as in a compiled call. A rank can depend "
+            f"only on what is static in self: shapes, dtypes, and fields that are not arrays"
         )
 
     def no_object(self) -> SpecError:

@@ -88,6 +88,6 @@ def _factory(spec: NamedSpec, index: int, path: str) -> SpecError:
     nodes = spec.pattern.inputs[index]
     span = Span(nodes[0].span.at, nodes[-1].span.end) if nodes else Span(at, at + 1)
     return SpecError(
-        f"{spec.function}(): {path} is a function, and einx's tensor factories are not taken; pass "
-        f"the array that it makes\n{pointed(spec.pattern.text, span)}"
+        f"{spec.function}(): {path} is a function, but einx's tensor factories are not supported; "
+        f"pass the array that it makes\n{pointed(spec.pattern.text, span)}"
     )

@@ -102,14 +102,15 @@ def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[st
     for name, value in options.items():
         if name in SAID_BY_PATTERN:
             raise SpecError(
-                f"named_vmap: {name}={value_text(value)} is said by the pattern: where an axis "
-                f"stands there is where it lies, and its name serves collectives; leave {name} out"
+                f"named_vmap: {name}={value_text(value)} is not needed: the pattern itself says "
+                f"where each axis is, and its names are the axis names for collectives; leave "
+                f"{name} out"
                 f"\n  {pattern.text}"
             )
         if name == "strict" and value is False:
             raise SpecError(
-                f"named_vmap: strict=False would let sizes stretch, and axes of one name have one "
-                f"size; leave strict out\n  {pattern.text}"
+                f"named_vmap: strict=False would let sizes stretch, but axes with the same name "
+                f"have the same size; leave strict out\n  {pattern.text}"
             )
     return options
 
@@ -149,12 +150,12 @@ class NamedEngine(Engine):
         """Refused: the pattern says all axes, and how they lie to each other."""
         if "groups" in changes:
             raise SpecError(
-                f"{self.name}.outer(): the pattern says it: axes of different names are "
-                f"combined, each with each\n  {self.pattern.text}"
+                f"{self.name}.outer(): not needed: the pattern already combines axes of different "
+                f"names, each with each\n  {self.pattern.text}"
             )
         sizes = changes["prepended"]
         raise SpecError(
-            f"{self.name}.batch(): the pattern says all batch axes; add new ones to its "
+            f"{self.name}.batch(): the pattern already has all batch axes; add new ones to its "
             f'result, as in named_vmap("... -> draws ...", draws={sizes[0] if sizes else 100})'
             f"\n  {self.pattern.text}"
         )
@@ -162,9 +163,9 @@ class NamedEngine(Engine):
     def with_reduce(self, folds: Any, axes: Any) -> Variant:
         """Refused: the pattern says which axes the result has."""
         raise SpecError(
-            f"{self.name}.reduce(): the pattern says which axes the result has; to fold "
+            f"{self.name}.reduce(): the pattern already says which axes the result has; to fold "
             f"one, put it in brackets and fold it in the function, or declare base ranks with "
-            f"auto_vmap and fold by .reduce({value_text(folds)})\n  {self.pattern.text}"
+            f"auto_vmap and fold with .reduce({value_text(folds)})\n  {self.pattern.text}"
         )
 
     def with_options(self, options: dict[str, Any]) -> Variant:
@@ -177,9 +178,9 @@ class NamedEngine(Engine):
         for way in changes:
             if way != "looped":
                 raise SpecError(
-                    f"{self.name}.{way}(): the pattern names every batch axis, and a "
-                    f"collective over a named axis would see a part of it; declare base ranks "
-                    f"with auto_vmap for that\n  {self.pattern.text}"
+                    f"{self.name}.{way}(): the pattern names every batch axis, and a collective "
+                    f"over a named axis would see only a part of it; for this, declare base ranks "
+                    f"with auto_vmap\n  {self.pattern.text}"
                 )
         return super().with_ways(**changes)
 

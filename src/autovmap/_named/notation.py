@@ -137,8 +137,8 @@ def _tokens(text: str) -> list[_Token]:
                 raise mistake(text, _PLUS, here)
             raise mistake(
                 text,
-                f"has {text[at]!r}, which means nothing; there are names, numbers, [ ], ( ), "
-                f"`...`, commas and `->`",
+                f"has {text[at]!r}, which has no meaning there; a pattern consists of names, "
+                f"numbers, [ ], ( ), `...`, commas and `->`",
                 here,
             )
         if match.group(2):
@@ -198,7 +198,7 @@ class _Parser:
             token = self.tokens[self.next]
             if last is not None and last.span.end == token.span.at:
                 joined = Span(last.span.at, token.span.end)
-                raise mistake(self.text, "lacks a blank between two axes", joined)
+                raise mistake(self.text, "needs a space between two axes", joined)
             items.append(self.item(token, core, depth))
             last = self.tokens[self.next - 1]
         return self.spread(items, join_nodes, start)
@@ -226,7 +226,7 @@ class _Parser:
         if not token.text.isdigit():
             return Axis(token.text, None, core, token.span)
         if len(token.text) > MOST_DIGITS:
-            raise mistake(self.text, "has a number that is not the size of an array", token.span)
+            raise mistake(self.text, "has a number that is too large to be a size", token.span)
         return Axis(None, int(token.text), core, token.span)
 
     def group(self, opening: _Token, core: bool, depth: int) -> Parts:
@@ -284,7 +284,7 @@ def parse(text: str) -> Pattern:
     sides = parser.whole()
     end = Span(len(text), len(text))
     if len(sides) == 1:
-        raise mistake(text, "has no `->`; after it stand the result's axes", end)
+        raise mistake(text, "has no `->`; write the result's axes after it", end)
     if len(sides) > 2:
         arrows = [token.span for token in parser.tokens if token.text == "->"]
         raise mistake(text, "has more than one `->`", *arrows[1:])

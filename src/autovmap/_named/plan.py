@@ -152,10 +152,10 @@ def _one_key(pattern: Pattern, given: Given, function: str) -> BatchShapeError:
     spans = [node.span for node in given.nodes]
     place = pointed(pattern.text, *spans) if spans else f"  {pattern.text}"
     return BatchShapeError(
-        f'{function}(): randomness="error", but one PRNG key would serve several examples of the '
-        f"batch\n{place}\n  {given.leaf.path}: {describe(given.leaf)}\n"
+        f'{function}(): randomness="error", but one PRNG key would be used for several examples of '
+        f"the batch\n{place}\n  {given.leaf.path}: {describe(given.leaf)}\n"
         f"Pass a key for each example (jax.random.split) and give it the batch axes, or say what "
-        f'one key means by randomness="different" or "same"'
+        f'one key means with randomness="different" or "same"'
     )
 
 

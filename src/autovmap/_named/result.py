@@ -103,9 +103,9 @@ class PatternGrouping(Grouping):
         spans = [axis.span for axis in found if axis.name in (name, name.partition(".")[0])]
         end = Span(len(pattern.text), len(pattern.text))
         return SpecError(
-            f"{plan.function}(): result{path} depends on the axis {name!r}, which its part "
-            f"of the pattern, `{part}`, lacks\n"
+            f"{plan.function}(): result{path} depends on the axis {name!r}, which is missing from "
+            f"its part of the pattern, `{part}`\n"
             f"{pointed(pattern.text, *spans or [end])}\n"
-            f"Give the result that axis, put it in brackets, or reduce over it by a collective, as "
-            f"in jax.lax.psum(x, {name!r})"
+            f"Give the result that axis, put it in brackets, or reduce over it with a collective, "
+            f"as in jax.lax.psum(x, {name!r})"
         )

@@ -80,7 +80,9 @@ def _check_repeats(text: str, nodes: Nodes) -> None:
     for repeat, _ in _repeats(nodes):
         axes = list(axes_of(repeat.nodes))
         if not any(axis.name for axis in axes):
-            raise mistake(text, "repeats what has no name; name it, as in a...", repeat.span)
+            raise mistake(
+                text, "repeats something that has no name; name it, as in a...", repeat.span
+            )
         inner = [node for node in _under(repeat.nodes) if isinstance(node, Repeat)]
         if inner:
             raise mistake(text, "has an ellipsis inside an ellipsis", *[i.span for i in inner])
@@ -153,13 +155,13 @@ def _check_input(text: str, nodes: Nodes) -> None:
         if axis.size not in (None, 1) and not axis.core:
             raise mistake(
                 text,
-                f"has the number {axis.size} as a batch axis of an argument, and no result can "
+                f"has the number {axis.size} as a batch axis of an argument, but a result can't "
                 f"have that axis; give it a name, or put it in brackets",
                 axis.span,
             )
     for repeat, composed in _repeats(nodes):
         if composed and repeat.free:
-            said = "has [...] in a composition of an argument, whose parts nobody can tell"
+            said = "has [...] in a composition of an argument, whose sizes can't be worked out"
             raise mistake(text, said, repeat.span)
 
 
@@ -210,7 +212,7 @@ def _size(
             wanted = "a non-negative int" + ", or a tuple of them" * repeated
             spans = [axis.span for axis in _all_axes(pattern) if axis.name == name]
             raise SpecError(
-                f"{function}(): {name}={value_text(value)} is not a size; it is {wanted}\n"
+                f"{function}(): {name}={value_text(value)} is not a size; a size is {wanted}\n"
                 f"{pointed(pattern.text, *spans)}"
             )
     read = tuple(int(size) for size in sizes)
@@ -224,15 +226,15 @@ def _check_new_axes(pattern: Pattern, given: set[str], function: str) -> None:
             if axis.name and not axis.core and axis.name not in known:
                 name = "its size" if axis.name == ANONYMOUS else f"{axis.name}=..."
                 raise SpecError(
-                    f"{function}(): no argument has the axis {axis.name!r}, so nothing says its "
-                    f"size; give {name}\n{pointed(pattern.text, axis.span)}"
+                    f"{function}(): no argument has the axis {axis.name!r}, so its size is not "
+                    f"known; give {name}\n{pointed(pattern.text, axis.span)}"
                 )
         for repeat, _ in _repeats(nodes):
             names = {axis.name for axis in axes_of(repeat.nodes)}
             if not is_anonymous(repeat) and not names & known:
                 raise SpecError(
-                    f"{function}(): nothing says how many axes the ellipsis stands for; give their "
-                    f"sizes by keyword, or write [...]\n{pointed(pattern.text, repeat.span)}"
+                    f"{function}(): it is not known how many axes the ellipsis stands for; give "
+                    f"their sizes by keyword, or write [...]\n{pointed(pattern.text, repeat.span)}"
                 )
 
 

@@ -78,8 +78,8 @@ def solve(pattern: Pattern, given: Sequence[Given], sizes: Sizes, function: str)
     for axis in (axis for nodes in outputs for axis in axes_of(nodes)):
         if axis.name is not None and not axis.core and axis.name not in system.known:
             raise SpecError(
-                f"{function}(): no array of this call has the axis {axis.name!r}, so nothing says "
-                f"its size; give {axis.name}=... to named_vmap, or pass the argument that has it\n"
+                f"{function}(): no array of this call has the axis {axis.name!r}, so its size is "
+                f"not known; give {axis.name}=... to named_vmap, or pass the argument that has it\n"
                 f"{pointed(pattern.text, axis.span)}"
             )
     return Solved(rows, outputs, {name: size for name, (size, _) in system.known.items()})
@@ -152,7 +152,7 @@ class _System:
         if size != dim:
             said = (
                 f"axis {axis.name!r} has size {size} {source} and size {dim} in {leaf.path}; "
-                f"axes of one name have one size, and nothing stretches"
+                f"axes with the same name must have the same size; nothing stretches"
             )
             raise self.conflict(said, [axis], leaf)
 
@@ -191,7 +191,7 @@ class _System:
         names = dict.fromkeys(axis.name for axis in axes_of((node,)) if axis.name)
         unknown = [name.partition(".")[0] for name in names if name not in self.known]
         return SpecError(
-            f"{self.function}(): {leaf.path}: {text_of((node,))} = {dim} does not tell "
+            f"{self.function}(): {leaf.path}: {text_of((node,))} = {dim} does not determine "
             f"{' and '.join(unknown)}; give {unknown[0]}=... to named_vmap\n"
             f"{pointed(self.pattern.text, node.span)}\n  {leaf.path}: {describe(leaf)}"
         )

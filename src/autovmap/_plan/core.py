@@ -105,7 +105,7 @@ def _conflict(
     return (
         f"{function}(): inconsistent size for core dimension {dim.name!r}: {other[0]} in "
         f"{other[1].named} and {size} in {leaf.named}\n{places}{accounts}"
-        f"Core dims of one name have one size; they do not broadcast"
+        f"Core dims with the same name must have the same size; they do not broadcast"
     )
 
 
@@ -129,15 +129,15 @@ def check_output(
     if len(shape) != len(dims):
         place = _place(dims[0]) if dims else ""
         raise CoreSizeError(
-            f"{where}, of one example: output shape {text} does not match core dimensions "
+            f"{where} for one example: output shape {text} does not match core dimensions "
             f"{core_text(dims)} of the signature {signature}\n{place}"
-            f"Return an output of that shape, or fix the signature"
+            f"Return an output of the declared shape, or fix the signature"
         )
     for dim, size in zip(dims, shape, strict=True):
         wanted = dim.size if dim.name is None else known.setdefault(dim.name, size)
         if size != wanted:
             raise CoreSizeError(
                 f"{where} has shape {text} for one example: inconsistent size for core dimension "
-                f"{str(dim)!r}: {size}, but it is {wanted}\n{_place(dim)}"
-                f"Return an output of that shape, or fix the signature"
+                f"{str(dim)!r}: got {size}, expected {wanted}\n{_place(dim)}"
+                f"Return an output of the declared shape, or fix the signature"
             )

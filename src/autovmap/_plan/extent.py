@@ -21,7 +21,7 @@ def extended(batch: Shape, extent: Extent, function: str) -> Shape:
             )
     if extent.required and not batch:
         raise SpecError(
-            f"{function}(): no argument is mapped, so nothing says the size of the batch; map one, "
+            f"{function}(): no argument is mapped, so the size of the batch is not known; map one, "
             f"or give axis_size"
         )
     return extent.prepended + batch

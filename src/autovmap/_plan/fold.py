@@ -41,7 +41,7 @@ def folded_axes(plan: PlanData, reduce: Reduce, names: Sequence[Hashable]) -> fr
     for axis in found:
         if found.count(axis) > 1:
             raise BatchShapeError(
-                f"{plan.function}.reduce(): axes={reduce.axes!r} gives {axis_text(axis, names)} "
-                f"twice; an axis is folded once"
+                f"{plan.function}.reduce(): axes={reduce.axes!r} names {axis_text(axis, names)} "
+                f"twice; an axis can be folded only once"
             )
     return frozenset(found)

@@ -52,8 +52,8 @@ def folds(
     if randomness == "error" and found:
         leaf = leaves[next(iter(found))]
         raise BatchShapeError(
-            f'{function}(): randomness="error", but one PRNG key would serve several examples of '
-            f"the batch\n  {account(leaf)}\n"
+            f'{function}(): randomness="error", but one PRNG key would be used for several '
+            f"examples of the batch\n  {account(leaf)}\n"
             f"Pass a key for each example (jax.random.split), or say what one key means: "
             f'randomness="different" folds the example\'s index into it, "same" gives every '
             f"example the same draw"
@@ -80,10 +80,10 @@ def equal_draws(shown: str, prepended: Shape, function: str) -> BatchShapeError:
     """The error for equal draws, of a key that is shown so."""
     said = ", ".join(map(str, prepended))
     return BatchShapeError(
-        f"{function}(): .batch({said}) of one PRNG key gives equal draws, and nothing says that "
-        f"this is meant\n  {shown}\n"
-        f'Say what one key means: .replace(randomness="different"), or so in the decorator, folds '
-        f'the\nexample\'s index into it; "same" gives every example the same draw'
+        f"{function}(): .batch({said}) of one PRNG key would give equal draws, and nothing says "
+        f"that this is intended\n  {shown}\n"
+        f'Say what one key means, here or in the decorator: .replace(randomness="different") '
+        f'folds the example\'s index into it; "same" gives every example the same draw'
     )
 
 
@@ -97,9 +97,9 @@ def raw_key_error(
 ) -> RankError:
     """The error for a raw key that is ranked by a number: randomness concerns keys alone."""
     return RankError(
-        f"{function}(): {leaf.path} looks like a raw PRNG key that serves several examples of the "
-        f"batch,\nbut it is ranked as numbers, which randomness={randomness!r} does not "
-        f"concern\n  {account(leaf)}\n"
+        f"{function}(): {leaf.path} looks like a raw PRNG key that is used for several examples of "
+        f"the batch,\nbut it is ranked as numbers, to which randomness={randomness!r} does not "
+        f"apply\n  {account(leaf)}\n"
         f"If it is a key, {key};\nif it is data, pass it in another dtype than uint32"
     )
 

@@ -27,8 +27,8 @@ def outer(
             depth[group] = max(depth[group], leaf.batch_ndim)
         elif leaf.batch_ndim:
             raise BatchShapeError(
-                f"{function}(): {leaf.path} has batch dims, but outer() does not say in which "
-                f"group\n  {account(leaf)}\nName it, alone or in a tuple with others"
+                f"{function}(): {leaf.path} has batch dims, but outer() does not say which group "
+                f"it belongs to\n  {account(leaf)}\nName it, alone or in a tuple with others"
             )
     offsets = [sum(depth[group + 1 :]) for group in range(count)]
     return [

@@ -16,7 +16,7 @@ def refuse_stretching(leaves: Sequence[Leaf], function: str) -> None:
                 f"{function}(): strict=True lets nothing stretch (vmap never does), but "
                 f"{one.path} and {leaf.path} have different batch shapes\n"
                 f"  {account(one)}\n  {account(leaf)}\n"
-                f"Give them equal batch shapes, or one of them none"
+                f"Give them equal batch shapes, or give one of them no batch dims"
             )
 
 

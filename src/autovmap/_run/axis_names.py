@@ -18,7 +18,7 @@ def _named(plan: PlanData, names: Sequence[Hashable]) -> Generator[None]:
         for other, function in outer:
             if name == other:
                 raise SpecError(
-                    f"{plan.function}(): axis_name {name!r} is bound already by {function}(), "
+                    f"{plan.function}(): axis_name {name!r} is already in use by {function}(), "
                     f"which calls it; the inner axis would silently hide the outer one, so give "
                     f"one of them another name"
                 )

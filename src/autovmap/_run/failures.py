@@ -95,8 +95,8 @@ def hint(
         return _static_hint(others, static, function, way)
     if "Resource axis" in said and "not found in mesh" in said:
         return (
-            "On an Explicit mesh the carry of a loop must be batched as what it meets: make it "
-            "from an argument, as in x * 0 + init"
+            "On an Explicit mesh the carry of a loop must be batched like what it is combined "
+            "with: make it from an argument, as in x * 0 + init"
         )
     return None
 
@@ -161,11 +161,11 @@ def _sharding_conflict(plan: PlanData, rows: Rows) -> AutoVmapError | None:
             entry = spec[leaf.array_dim(layer.axis)]
             if entry != first:
                 return BatchShapeError(
-                    f"{plan.function}(): {axis_text(layer.axis, ())} lies on mesh axis {first!r} "
-                    f"in {mapped[0][0].path} and on {entry!r} in {leaf.path}, and an Explicit "
-                    f"mesh leaves it to you which holds\n"
+                    f"{plan.function}(): {axis_text(layer.axis, ())} is sharded over {first!r} in "
+                    f"{mapped[0][0].path} and over {entry!r} in {leaf.path}, and with an Explicit "
+                    f"mesh JAX does not choose between them\n"
                     f"  {_account(*mapped[0])}\n  {_account(leaf, spec)}\n"
-                    f"Bring one of them to the other's sharding by {RESHARD}"
+                    f"Give one of them the other's sharding with {RESHARD}"
                 )
     return None
 
@@ -190,8 +190,9 @@ def _sharded_unmapped(plan: PlanData, rows: Rows, others: Others) -> AutoVmapErr
             if entry in taken and leaf.axes[dim] is None:
                 return BatchShapeError(
                     f"{plan.function}(): dim {dim} of {leaf.path}, which is not mapped, is sharded "
-                    f"over mesh axis {entry!r}, on which a batch axis of this call lies too\n"
+                    f"over mesh axis {entry!r}, which a batch axis of this call is sharded over "
+                    f"too\n"
                     f"  {_account(leaf, spec)}\n"
-                    f"Free that dim of the mesh axis by {RESHARD}"
+                    f"Take that dim off the mesh axis with {RESHARD}"
                 )
     return None

@@ -46,8 +46,8 @@ class Grouping:
         said = ", ".join(f"{axis}{named.get(axis, '')}" for axis in axes)
         return SpecError(
             f"{plan.function}(): out_axes declares result{path} None, free of the "
-            f"batch, but it depends on batch axis {said}; give it a position, or compute it "
-            f"from arguments without batch dims alone"
+            f"batch, but it depends on batch axis {said}; give it a position, or compute it only "
+            f"from arguments without batch dims"
         )
 
     def regrouped(self, groups: Sequence[Group]) -> "Grouping":

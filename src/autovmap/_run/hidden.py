@@ -85,8 +85,8 @@ def refuse_sparse_result(treedef: Any, function: str) -> None:
     for cls, _ in _static_data(treedef):
         if is_sparse(cls):
             raise SpecError(
-                f"{function}(): the result holds a {cls.__name__}, a sparse array, whose parts can "
-                f"get no batch dims\nReturn it dense (.todense()), or its data and indices"
+                f"{function}(): the result holds a {cls.__name__}, a sparse array, whose parts "
+                f"can't get batch dims.\nReturn it dense (.todense()), or its data and indices"
             )
 
 
@@ -137,17 +137,17 @@ def _error(result: Any, found: Hidden, function: str) -> SpecError:
     holder, account = found.holder, _account(found.place, found.array)
     if found.static:
         return SpecError(
-            f"{function}(): the static data of a {holder.__name__} in the result holds an array\n"
-            f"It is one of one example ({account}), and means nothing outside of the call\n"
+            f"{function}(): the static data of a {holder.__name__} in the result holds an array.\n"
+            f"It belongs to one example ({account}) and means nothing outside the call.\n"
             f"Make it a child of the pytree node"
         )
     flat, _ = tree_flatten_with_path(result)
     path = next((keystr(keys) for keys, leaf in flat if leaf is holder), "")
     name = holder.__qualname__.rsplit("<locals>.", 1)[-1] if isinstance(holder, METHODS) else ""
     return SpecError(
-        f"{function}(): the result{path} is a {type(holder).__name__}{f' ({name})' * bool(name)}, "
-        f"which is not a JAX pytree node\n"
-        f"It holds an array of one example ({account}), which means nothing outside of the call\n"
+        f"{function}(): result{path} is a {type(holder).__name__}{f' ({name})' * bool(name)}, "
+        f"which is not a JAX pytree node.\n"
+        f"It holds an array of one example ({account}), which means nothing outside the call.\n"
         f"{_remedy(holder)}"
     )
 
@@ -159,15 +159,15 @@ def _account(place: str, array: Any) -> str:
 
 def _remedy(leaf: Any) -> str:
     if isinstance(leaf, types.FunctionType):
-        return "Return the arrays in a tuple or dict, and make the function of them afterwards"
+        return "Return the arrays in a tuple or dict, and make the function from them afterwards"
     if isinstance(leaf, functools.partial):
         return "Return a jax.tree_util.Partial, which is a pytree node, or the arrays in a tuple"
     if isinstance(leaf, (Collection, *VIEWS)) or _is_iterator(leaf):
         return "Return a tuple, list or dict of what it holds"
     cls = type(leaf.__self__ if isinstance(leaf, types.MethodType) else leaf)
     return (
-        f"Register {cls.__name__} (jax.tree_util.register_dataclass, register_pytree_node), or\n"
-        f"return a tuple or dict"
+        f"Register {cls.__name__} (jax.tree_util.register_dataclass, register_pytree_node), "
+        f"or return a tuple or dict"
     )
 
 

@@ -27,8 +27,8 @@ def refuse_lazy(result: Any, leaves: Sequence[Any], function: str) -> None:
         if isinstance(leaf, LAZY):
             path = keystr(tree_flatten_with_path(result)[0][i][0])
             raise SpecError(
-                f"{function}(): the result{path} is a {type(leaf).__name__}, whose body has not "
-                f"run; return its values instead"
+                f"{function}(): result{path} is a {type(leaf).__name__}, whose body has not run; "
+                f"return its values instead"
             )
 
 
@@ -67,7 +67,7 @@ class Result:
             if isinstance(leaf, np.ndarray):
                 path = keystr(tree_flatten_with_path(result)[0][i][0])
                 raise SpecError(
-                    f"{self.function}(): the result{path} is a NumPy array of dtype {leaf.dtype} "
+                    f"{self.function}(): result{path} is a NumPy array of dtype {leaf.dtype} "
                     f"({type(leaf).__name__}), which JAX does not support, so it gets no batch "
                     f"dims; return a JAX array"
                 )
@@ -94,7 +94,7 @@ class Result:
         ndim = jnp.ndim(leaf)
         if not -ndim - 1 <= position <= ndim:
             raise RankError(
-                f"{self.function}(): out_axes puts the batch dims of the result{keystr(path)} at "
+                f"{self.function}(): out_axes puts the batch dims of result{keystr(path)} at "
                 f"{position}, but one example's has {dims_text(ndim)}; give a position from "
                 f"{-ndim - 1} to {ndim}"
             )

@@ -165,9 +165,9 @@ def refuse_symbols(plan: PlanData, row: int) -> None:
         unknown = [size for size in sizes if not isinstance(size, int)]
         if len(unknown) > 1:
             raise SpecError(
-                f"{plan.function}: {plan.leaves[row].path} is taken apart into sizes of which "
-                f"several are symbolic ({', '.join(map(str, unknown))}), for which plain code has "
-                f"no expression; give shapes of which at most one is symbolic in each composition"
+                f"{plan.function}: {plan.leaves[row].path} is split into several symbolic sizes "
+                f"({', '.join(map(str, unknown))}), for which plain code has no expression; give "
+                f"shapes with at most one symbolic size in each composition"
             )
 
 

@@ -130,8 +130,8 @@ def result_text(
         return ResultText(plan, names, None, calling.out_axes, bare)
     if outputs is None:
         raise SpecError(
-            f"{plan.function}: what goes where depends on the result, and this plan knows the "
-            f"arguments alone; take {plan.function}.plan_with_outputs(...).code()"
+            f"{plan.function}: what goes where depends on the result, but this plan knows only the "
+            f"arguments; use {plan.function}.plan_with_outputs(...).code()"
         )
     return ResultText(plan, names, outputs)
 

@@ -106,7 +106,7 @@ def read_reduce(raw: Any, axes: Any, function: str, one_level: OneLevel) -> Redu
 
     tree = read_tree(_paired(raw), path, one_level, leaf)
     if not any(isinstance(leaf, Mark) for leaf in leaves_of(tree)):
-        raise SpecError(f"{path}: {value_text(raw)} folds no output; leave .reduce() out")
+        raise SpecError(f"{path}: {value_text(raw)} folds no output; leave out .reduce()")
     return Reduce(tree, _axes(axes, path))
 
 

@@ -99,7 +99,8 @@ def agreeing(dims: Iterable[CoreDim], function: str) -> None:
             places = "".join(f"{caret(x.text, x.at)}\n" for x in (first, dim) if x.text)
             raise SpecError(
                 f"{function}(): {name!r} is optional (?) in one place and not in another\n{places}"
-                f"Dims of one name are dropped together; write the ? in both, or in neither"
+                f"Dims with the same name are dropped together; write the ? in both places, or in "
+                f"neither"
             )
 
 
@@ -112,10 +113,10 @@ class _Kind:
 
 
 SIGNATURE = _Kind(
-    "a valid gufunc signature", "A signature is written as NumPy's gufuncs': (m,n),(n)->(m)"
+    "a valid gufunc signature", "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m)"
 )
 CORE_SHAPE = _Kind(
-    "a valid core shape", "A core shape is written as an operand of a signature: (n,3)"
+    "a valid core shape", "A core shape is written like one operand of a signature: (n,3)"
 )
 
 
@@ -190,7 +191,7 @@ class _Parser:
         if not (token.text.isascii() and token.text.isdigit()):
             return None
         if len(token.text) > _MOST_DIGITS or not int(token.text):
-            raise self._error("a fixed size is a number from 1 on, of at most 18 digits")
+            raise self._error("a fixed size is a positive number of at most 18 digits")
         return int(token.text)
 
     def _peek(self) -> _Token:

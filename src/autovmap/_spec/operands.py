@@ -23,8 +23,8 @@ def lone_signature(ranks: Sequence[Any], function: str) -> Gufunc | None:
         if alone:
             return _without_arrow(text)
         raise SpecError(
-            f"{function}(): the signature {text!r} stands alone by position; rank what it does "
-            f"not cover by name"
+            f"{function}(): the signature {text!r} must be the only positional argument; rank by "
+            f"name what it does not cover"
         )
     return None
 
@@ -109,7 +109,7 @@ def refuse_left_over(
             f"{function}(): the signature {gufunc} has {count} operand{'s' * (count != 1)}, but "
             f"{function} has {len(needed)} positional parameters without a default "
             f"({', '.join(p.name for p in needed)}); "
-            f"add an operand for {left[0]}, or say that it is not mapped: {left[0]}=None"
+            f"add an operand for {left[0]}, or declare that it is not mapped: {left[0]}=None"
         )
 
 

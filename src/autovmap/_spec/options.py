@@ -59,12 +59,14 @@ def read_options(given: Mapping[str, Any], function: str, one_level: OneLevel) -
     raw = DEFAULTS | dict(given)
     if raw["randomness"] not in (None, "same", "different", "error"):
         raise SpecError(
-            f"{function}(): randomness is {value_text(raw['randomness'])}; "
-            f'it is "same", "different" or "error"'
+            f"{function}(): randomness is {value_text(raw['randomness'])}; it must be "
+            f'"same", "different" or "error"'
         )
     for name in ("strict", "stretch_outputs"):
         if not isinstance(raw[name], bool):
-            raise SpecError(f"{function}(): {name} is {value_text(raw[name])}; it is True or False")
+            raise SpecError(
+                f"{function}(): {name} is {value_text(raw[name])}; it must be True or False"
+            )
     return Options(
         in_axes=_in_axes(raw["in_axes"], function, one_level),
         out_axes=read_positions(raw["out_axes"], f"{function}(): out_axes", one_level),
@@ -87,8 +89,8 @@ def _in_axes(raw: Any, function: str, one_level: OneLevel) -> Tree | tuple[Tree,
     if isinstance(read, (Position, ByName)):
         return read
     raise SpecError(
-        f"{function}(): in_axes is {value_text(raw)}; it is an int, a dict by parameter name, or a "
-        f"tuple by position"
+        f"{function}(): in_axes is {value_text(raw)}; it must be an int, a dict by parameter name, "
+        f"or a tuple by position"
     )
 
 
@@ -100,13 +102,13 @@ def _names(raw: Any, option: str, function: str) -> tuple[Hashable, ...]:
     for i, name in enumerate(names):
         if not isinstance(cast("object", name), Hashable):
             raise SpecError(
-                f"{function}(): {option} is {value_text(raw)}; it is the name of the last batch "
-                f"axis, or a tuple of names"
+                f"{function}(): {option} is {value_text(raw)}; it must be the name of the last "
+                f"batch axis, or a tuple of names"
             )
         if name in names[:i]:
             raise SpecError(
-                f"{function}(): {option} has {name!r} twice; of two axes of one name the inner "
-                f"would hide the outer, so give each its own"
+                f"{function}(): {option} has {name!r} twice; the inner of two axes with the same "
+                f"name would hide the outer, so give each a name of its own"
             )
     return names
 
@@ -117,6 +119,6 @@ def refuse_unknown_options(given: Mapping[str, Any], function: str) -> None:
         if name not in DEFAULTS:
             raise SpecError(
                 f"{function}.replace(): {name!r} is not an option; the options are "
-                f"{', '.join(DEFAULTS)}{did_you_mean(name, DEFAULTS) or '.'} Other ranks are "
-                f"declared by decorating {function}.__wrapped__"
+                f"{', '.join(DEFAULTS)}{did_you_mean(name, DEFAULTS) or '.'} To declare other "
+                f"ranks, decorate {function}.__wrapped__"
             )

@@ -138,7 +138,7 @@ def check_out_axes(signature: Gufunc, out_axes: Tree, function: str) -> None:
         if not -rank - 1 <= place.index <= rank:
             which = "the result" if len(outputs) == 1 else f"output {i}"
             raise RankError(
-                f"{function}(): out_axes puts the batch dims of {which} at {place.index}, but by "
-                f"the signature {signature} it has {rank} core dim{'s' * (rank != 1)}; "
+                f"{function}(): out_axes puts the batch dims of {which} at {place.index}, but the "
+                f"signature {signature} gives it {rank} core dim{'s' * (rank != 1)}; "
                 f"give a position from {-rank - 1} to {rank}"
             )

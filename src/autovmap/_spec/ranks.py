@@ -345,6 +345,7 @@ def is_matched(tree: Tree) -> bool:
 def undeclared_position(path: str, tree: Undeclared, what: str) -> str:
     """What to say of a leaf that `in_axes` or `out_axes` leaves out beside others."""
     return (
-        f"{what}: {path} has no position; of {list(tree.names)!r} are declared "
-        f"{list(tree.declared)!r}. Declare where its batch dims sit, or None"
+        f"{what}: {path} has no position. Positions are declared for "
+        f"{list(tree.declared) or 'none'} of {list(tree.names)!r}; declare where its batch dims "
+        f"go, or None"
     )

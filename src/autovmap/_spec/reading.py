@@ -121,7 +121,7 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
         if is_array(raw) and not isinstance(raw, np.generic):  # those are told by their type
             raise SpecError(
                 f"{path}: got {value_text(raw)}, an array; give its number of dims for one "
-                f"example, or take an example's by like(...)"
+                f"example, or take it from an example with like(...)"
             )
         raise SpecError(
             f"{path}: got {value_text(raw)} of type {type(raw).__name__}; a base rank is a "

@@ -218,11 +218,11 @@ def check_extent(spec: Spec) -> None:
     for name in (name for group in spec.extent.groups for name in group):
         if name not in ranked:
             raise SpecError(
-                f"{spec.function}.outer(): {name!r} is not a ranked parameter; these are: "
-                f"{', '.join(ranked) or 'none'}"
+                f"{spec.function}.outer(): {name!r} is not a ranked parameter; the ranked "
+                f"parameters are: {', '.join(ranked) or 'none'}"
             )
         if name in seen:
-            raise SpecError(f"{spec.function}.outer(): {name!r} stands in two places")
+            raise SpecError(f"{spec.function}.outer(): {name!r} appears twice")
         seen.add(name)
     if spec.reduce is not None:
         check_names(spec.reduce, spec.options.axis_name, spec.function)
@@ -239,8 +239,8 @@ def _options(
     for name, value in given.items():
         if name in signature.parameters and declared.ranks is None:
             raise SpecError(
-                f"{function}(): {name}={value_text(value)} may be the option {name!r} or the base "
-                f"rank of the parameter {name!r}; give the ranks of such parameters as "
+                f"{function}(): {name}={value_text(value)} could be the option {name!r} or the "
+                f"base rank of the parameter {name!r}; give the ranks of such parameters as "
                 f"ranks={{{name!r}: ...}} (ranks={{}} says that {name}= is the option)"
             )
     return given
@@ -254,7 +254,7 @@ def _named_ranks(
     if extra is not None and not isinstance(cast("object", extra), Mapping):
         way_out = " or, for a parameter named ranks, ranks={'ranks': ...}"
         raise SpecError(
-            f"{function}(): ranks is {extra!r}; it is a mapping from parameter names to ranks"
+            f"{function}(): ranks is {extra!r}; it must be a mapping from parameter names to ranks"
             + (way_out if "ranks" in signature.parameters else "")
         )
     for name, raw in (extra or {}).items():
@@ -278,7 +278,9 @@ def _unknown(name: str, parameters: Iterable[inspect.Parameter], function: str) 
     message += ", ".join(p.name for p in listed) or "none"
     for p in listed:
         if p.kind is VAR_KEYWORD:
-            message += f" (a keyword that **{p.name} takes is ranked by {p.name}={{{name!r}: ...}})"
+            message += (
+                f" (to rank a keyword that goes into **{p.name}, write {p.name}={{{name!r}: ...}})"
+            )
     return message
 
 
@@ -307,7 +309,7 @@ def _too_many(
     message = f"{function}(): {given} ranks by position for {len(parameters)} positional"
     message += f" parameter{plural} ({names})"
     if skipped:
-        message += f"; {skipped} is left out by position, and is ranked by name: {skipped}=..."
+        message += f"; ranks by position skip {skipped}; to rank it, name it: {skipped}=..."
     return message
 
 

@@ -48,8 +48,8 @@ def padded(size: int, bucket: Bucket, function: str) -> int:
     found = sizes(size)
     if not is_whole(found) or found < size:
         raise SpecError(
-            f"{function}.bucket(): sizes({size}) is {found!r}; a function of a batch size gives "
-            f"the padded size, an int that is no smaller"
+            f"{function}.bucket(): sizes({size}) is {found!r}; the function must take a batch size "
+            f"and return the padded size, an int no smaller than it"
         )
     return int(found)
 

@@ -148,9 +148,10 @@ def plan_chunks(
         names = [layer.name for layer in plan.layers if layer.name is not None]
         shown = ", ".join(axis_text(layer.axis, names) for layer in named)
         raise SpecError(
-            f"{plan.function}.chunk({examples}): {total} examples are left at once, and only "
-            f"cutting {shown} would make them fewer; a collective over a named axis would see a "
-            f"part of it, so allow {math.prod(int(layer.size) for layer in named)} examples at "
+            f"{plan.function}.chunk({examples}): {total} examples are still run at once, and only "
+            f"splitting {shown} would make them fewer; a collective over a named axis would then "
+            f"see only a part of it, so allow {math.prod(int(layer.size) for layer in named)} "
+            f"examples at "
             f"once, or leave axis_name out"
         )
     return _cut(plan, steps, overlaps, _order(plan.layers, sharded))
@@ -248,6 +249,6 @@ def refuse_symbolic(plan: PlanData, way: str) -> None:
     for size in plan.batch_shape:
         if not isinstance(size, int):
             raise SpecError(
-                f"{plan.function}.{way}(): batch dim {size} is symbolic, and how a batch is run "
-                f"in parts depends on its size; export it without .{way}(), or fix the size"
+                f"{plan.function}.{way}(): batch dim {size} is symbolic, but how a batch is split "
+                f"into parts depends on its size; export it without .{way}(), or fix the size"
             )

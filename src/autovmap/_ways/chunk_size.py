@@ -90,8 +90,9 @@ class Sizing:
         fits = fitting(total, needs, self._bound())
         if fits is None:
             warnings.warn(
-                f"{self._spec.function}.chunk(): this backend does not tell what a program needs, "
-                f"so {UNKNOWN_SIZE} examples run at once; give a number: .chunk({UNKNOWN_SIZE})",
+                f"{self._spec.function}.chunk(): this backend does not report how much memory a "
+                f"program needs, so {UNKNOWN_SIZE} examples run at once; give a number: "
+                f".chunk({UNKNOWN_SIZE})",
                 stacklevel=7,
             )
             return Sized(UNKNOWN_SIZE)
@@ -176,7 +177,7 @@ class Sizing:
             shown = ", ".join(map(str, reversed(sizes)))
             print(
                 f'{self._spec.function}.chunk("auto"): timing {shown} examples at once, '
-                f"as examples may take different ways; this is done once",
+                f"as examples may take different branches or numbers of steps; this is done once",
                 file=sys.stderr,
             )
         timed = self._timed(args, kwargs, parts, sizes)

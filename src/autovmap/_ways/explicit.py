@@ -90,8 +90,9 @@ def refuse_cut(plan: PlanData, chunks: Chunks, leaves: Sequence[Any]) -> None:
                     if layer.axis == split.axis or layer.axis not in {s.axis for s in chunks.splits}
                 )
                 raise SpecError(
-                    f"{plan.function}.chunk(...): {axis_text(split.axis, ())} of {leaf.path} lies "
-                    f"on mesh axis {entry!r} of an Explicit mesh,\nwhose {devices} devices have no "
-                    f"equal parts of {split.step} examples. Allow {whole} examples at once or more,"
-                    f"\nor chain .shard(...) too: .chunk(n) then counts the examples of a device"
+                    f"{plan.function}.chunk(...): {axis_text(split.axis, ())} of {leaf.path} is "
+                    f"sharded over mesh axis {entry!r} of an Explicit mesh,\nwhose {devices} "
+                    f"devices can't share {split.step} examples equally. Allow {whole} examples at "
+                    f"once or more,\nor chain .shard(...) too: .chunk(n) then counts the "
+                    f"examples on each device"
                 )

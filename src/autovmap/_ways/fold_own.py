@@ -133,8 +133,8 @@ class Combining:
         if not isinstance(size, int):
             raise SpecError(
                 f"{self._function}.reduce(): batch size {size} is symbolic, and how examples are "
-                f"combined pair by pair depends on it; fix the size, or take one of the folds "
-                f"that have a name"
+                f"combined pair by pair depends on it; fix the size, or use one of the folds that "
+                f"have a name"
             )
         if size == 0:
             return [
@@ -168,15 +168,16 @@ class Combining:
             out, structure = jax.tree.flatten(self._own.combine(*trees))
             if structure != self._structure:
                 raise SpecError(
-                    f"{self._function}.reduce(): {self._own!r} gives {structure} from two of "
-                    f"{self._structure}; what combines two values gives one of their kind"
+                    f"{self._function}.reduce(): {self._own!r} makes {structure} out of two of "
+                    f"{self._structure}; a function that combines two values must return one of "
+                    f"the same structure"
                 )
         for value, like in zip(out, one, strict=True):
             if jnp.shape(value) != jnp.shape(like):
                 raise SpecError(
                     f"{self._function}.reduce(): {self._own!r} gives an array of shape "
-                    f"{jnp.shape(value)} from two of shape {jnp.shape(like)}; what combines two "
-                    f"values gives one of their shape"
+                    f"{jnp.shape(value)} from two of shape {jnp.shape(like)}; a function that "
+                    f"combines two values must return one of the same shape"
                 )
         return [_strong(x, y.dtype) for x, y in zip(out, one, strict=True)]
 

@@ -101,7 +101,7 @@ def jit_options(
     partition = partition or not variadic.isdisjoint(found)
     both = set(found) & set(donate)
     if both or (partition and donate):
-        why = f"{both.pop()!r} is static" if both else "partition=True takes arguments apart"
+        why = f"{both.pop()!r} is static" if both else "partition=True splits arguments"
         raise SpecError(
             f"{spec.function}.jit(): donate_argnames={donated!r}, but {why}, so no whole argument "
             f"can be donated; leave one of them out"
@@ -203,8 +203,8 @@ def _count(seen: set[Any], value: float, name: str, function: str) -> None:
     if len(seen) == EIGHTH:
         warnings.warn(
             f"{function}.jit(): the static argument {name!r} takes its eighth value, {value!r}, "
-            f"and each is compiled anew; rank it 0 ({name}=0) to trace it, or name what is to be "
-            f"static in .jit(static_argnames=...)",
+            f"and each value is compiled separately; rank it 0 ({name}=0) to trace it, or say what "
+            f"is static with .jit(static_argnames=...)",
             stacklevel=3,
         )
 

@@ -100,10 +100,10 @@ def _refuse_other(first: Example, one: Example, function: str) -> None:
         found = difference(first.result, one.result)
         if found is not None:
             raise SpecError(
-                f"{function}.loop(): the result of this example does not fit that of the first\n"
+                f"{function}.loop(): the result of this example differs from that of the first\n"
                 f"  {found} there\n"
-                f"No vmapped call could return both; return the same structure, shapes and dtypes "
-                f"for all"
+                f"A vmapped call can't return both; return the same structure, shapes and dtypes "
+                f"for every example"
             )
     refuse_differing(first.result, one.result, function)
 

@@ -83,22 +83,22 @@ def checked_ways(
     """
     if ways.bucket and not stretch:
         raise SpecError(
-            f"{function}.bucket(): with stretch_outputs=False it is open which dims of a result "
-            f"were padded; call it without .bucket()"
+            f"{function}.bucket(): with stretch_outputs=False there is no telling which dims of a "
+            f"result were padded; call it without .bucket()"
         )
     if ways.bucket and ways.bucket.block and (ways.shard or ways.chunk):
         block = ways.bucket.block
-        other, why = "shard", "its blocks are put together on the host, and lie on no mesh"
+        other, why = "shard", "its blocks are put together on the host, not on a mesh"
         if ways.chunk:
-            other, why = "chunk", f"no more than its {block} examples run at once as it is"
+            other, why = "chunk", f"no more than {block} examples run at once anyway"
         raise SpecError(
             f"{function}: .bucket(block={block}) with .{other}(...): {why}; leave one of them out"
         )
     if ways.looped and ways.compiled:
         other = "chunk" if ways.chunk else "shard" if ways.shard else "bucket"
         raise SpecError(
-            f"{function}: .loop() with .{other}(...): a loop calls the plain function on one real "
-            f"example after the other, so there is nothing to {other}; leave one of them out"
+            f"{function}: .loop() with .{other}(...): a loop calls the plain function on one "
+            f"example after another, so there is nothing to {other}; leave one of them out"
         )
     if ways.chunk and ways.chunk.progress and (ways.bucket or ways.shard):
         other = "bucket" if ways.bucket else "shard"
@@ -109,12 +109,12 @@ def checked_ways(
     for way, asked in (("loop", ways.looped), ("bucket", ways.bucket), ("shard", ways.shard)):
         if asked and axis_names:
             seen = {
-                "loop": "in a loop a collective over it would see one example",
-                "bucket": "padded, a collective over it would see examples that are none",
-                "shard": "on several devices a collective over it would see one device's part",
+                "loop": "in a loop a collective over it would see only one example",
+                "bucket": "after padding a collective over it would see examples that are not real",
+                "shard": "on several devices a collective over it would see only one device's part",
             }[way]
             raise SpecError(
-                f"{function}.{way}(): axis_name={_shown(axis_names)} names a batch axis, and "
+                f"{function}.{way}(): axis_name={_shown(axis_names)} names a batch axis, but "
                 f"{seen}; call it without .{way}()"
             )
 
@@ -124,8 +124,8 @@ def check_reduced(ways: Ways, function: str) -> None:
     if ways.bucket is not None and ways.bucket.block is not None:
         raise SpecError(
             f"{function}: .reduce(...) with .bucket(block={ways.bucket.block}): blocks put results "
-            f"together on the host, and a fold has none to put together; take .bucket() for "
-            f"ever-new sizes, or .chunk({ways.bucket.block}) for little memory"
+            f"together on the host, and a fold leaves none to put together; use .bucket() for "
+            f"batch sizes that keep changing, or .chunk({ways.bucket.block}) to save memory"
         )
 
 
@@ -156,21 +156,24 @@ def read_chunk(size: Any, memory: Any, remat: bool, progress: Any, function: str
         if size is not None:
             raise SpecError(
                 f"{function}.chunk(): size is {value_text(size)} and memory is "
-                f"{value_text(memory)}, and each says how many examples run at once; leave one of "
-                "them out"
+                f"{value_text(memory)}, but both say how many examples run at once; leave one of "
+                f"them out"
             )
         raise SpecError(
             f"{function}.chunk(): give a number of examples, as in .chunk(1024), or a bound on "
             f'memory, as in .chunk(memory="2GiB"), or .chunk("auto")'
         )
     if remat is not True and remat is not False:
-        raise SpecError(f"{function}.chunk(): remat is {value_text(remat)}; it is True or False")
+        raise SpecError(
+            f"{function}.chunk(): remat is {value_text(remat)}; it must be True or False"
+        )
     if memory is not None:
         return Chunk(None, read_bytes(memory, function), remat, _progress(progress, function))
     if size != "auto" and (not is_whole(size) or size < 1):
         raise SpecError(
             f"{function}.chunk(): got {value_text(size)} of type {type(size).__name__}; give the "
-            f'most examples at once as an int of 1 or more, or "auto", or a bound on memory, as in '
+            f'largest number of examples to run at once, an int of 1 or more, or "auto", or a '
+            f"bound on memory, as in "
             f'.chunk(memory="2GiB")'
         )
     return Chunk(
@@ -182,8 +185,8 @@ def _progress(progress: Any, function: str) -> Any:
     if isinstance(progress, bool) or callable(progress):
         return progress
     raise SpecError(
-        f"{function}.chunk(): progress is {value_text(progress)}; it is True for a bar, or a "
-        f"function that takes (done, total), counted in examples"
+        f"{function}.chunk(): progress is {value_text(progress)}; it must be True for a bar, or a "
+        f"function of (done, total), counted in examples"
     )
 
 
@@ -243,8 +246,8 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise SpecError(
-                f"{function}.shard(): mesh axis {name!r} stands twice; one mesh axis can hold one "
-                f"batch axis"
+                f"{function}.shard(): mesh axis {name!r} appears twice; a mesh axis can hold only "
+                f"one batch axis"
             )
     if not names:
         raise SpecError(
@@ -261,8 +264,9 @@ def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
     """
     if promote is not None and (not is_whole(promote) or promote < 1):
         raise SpecError(
-            f"{function}.bucket(): promote is {value_text(promote)}; it is how often a batch size "
-            f"is seen before it is compiled for itself, an int of 1 or more, or None for never"
+            f"{function}.bucket(): promote is {value_text(promote)}; it must be how often a batch "
+            f"size is seen before it gets a program of its own, an int of 1 or more, or None for "
+            f"never"
         )
     promote = None if promote is None else int(promote)
     if block is not None:
@@ -288,8 +292,8 @@ def read_bucket(sizes: Any, promote: Any, block: Any, function: str) -> Bucket:
 def _block(sizes: Any, promote: int | None, block: Any, function: str) -> Bucket:
     if not is_whole(block) or block < 1:
         raise SpecError(
-            f"{function}.bucket(): block is {value_text(block)}; give the number of examples that "
-            f"go through the program at a time, an int of 1 or more"
+            f"{function}.bucket(): block is {value_text(block)}; give the number of examples to "
+            f"run at a time, an int of 1 or more"
         )
     if sizes is not None:
         raise SpecError(

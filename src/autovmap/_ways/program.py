@@ -343,7 +343,7 @@ def current_mesh(given: Any, function: str) -> Any:
         mesh = jax.sharding.get_abstract_mesh()
     if mesh is None or not mesh.shape:
         raise SpecError(
-            f"{function}.shard(): there is no mesh; give one, .shard(..., mesh=...), "
-            f"or set one around the call (jax.set_mesh, in older JAX jax.sharding.use_mesh)"
+            f"{function}.shard(): there is no mesh; give one, as in .shard(..., mesh=...), or set "
+            f"one around the call (jax.set_mesh, in older JAX jax.sharding.use_mesh)"
         )
     return mesh

@@ -112,8 +112,8 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
         if len(fitting) < count or len({placed[i] for i in rows}) > 1:
             raise SpecError(
                 f"{function}.reduce(): {fold!r} combines {count} arrays as one value, as many as "
-                f"its identity has, but at {path} there are not as many whose batch dims go to "
-                f"one place; declare the fold where the result has these arrays"
+                f"its identity has, but {path} does not have as many with their batch dims in one "
+                f"place; declare the fold where the result has these arrays"
             )
         found += [Unit(placed[i], fold, first) for i in rows]
     return found

@@ -189,8 +189,8 @@ class Partition:
                 refuse_no_node(leaf, slot.rank, where)
                 refuse_changing(leaf, where)
         raise SpecError(
-            f"{function}(): the arguments hold static data without a hash ({error}), so that "
-            f"no compiled program can be kept for them; keep arrays out of static fields"
+            f"{function}(): the arguments hold static data that has no hash ({error}), so no "
+            f"compiled program can be kept for them; keep arrays out of static fields"
         ) from error
 
     def _leaves(
@@ -220,8 +220,8 @@ class Partition:
                 if path == slot.path:
                     remedy = f"rank it 0 ({path}=0) to trace it"
                 warnings.warn(
-                    f"{where} is a static number and takes its eighth value, {leaf.value!r}, and "
-                    f"each is compiled anew; {remedy}",
+                    f"{where} is a static number that takes its eighth value, {leaf.value!r}, and "
+                    f"each value is compiled separately; {remedy}",
                     stacklevel=3,
                 )
 

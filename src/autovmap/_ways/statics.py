@@ -107,8 +107,8 @@ def given_names(given: Any, what: str, spec: Spec, ranked: Collection[str] = ())
     for name in names:
         if name not in known and not takes_any:
             raise SpecError(
-                f"{function}.jit(): {what} has {value_text(name)}, which is not a parameter; these "
-                f"are: {', '.join(known) or 'none'}"
+                f"{function}.jit(): {what} has {value_text(name)}, which is not a parameter; the "
+                f"parameters are: {', '.join(known) or 'none'}"
             )
         if name in ranked:
             raise SpecError(
@@ -137,7 +137,7 @@ def refuse_changing(value: Any, where: str, fixed: bool = False) -> None:
 
 def _why(value: Any, error: Changing, fixed: bool) -> str:
     name = a(type(value).__name__)
-    stale = "a compiled function would go on with its old contents once they change"
+    stale = "a compiled function would keep using its old contents after they change"
     ways: list[str] = []
     if fixed and is_constant(value):
         ways.append("call .jit(partition=True), which looks into it at each call")
@@ -170,6 +170,6 @@ def refuse_static(value: Any, parameter: str, where: str, function: str) -> None
         raise SpecError(
             f"{where} is {shown(value)}, an array, but {parameter} is static, by its annotation, "
             f"its default or static_argnames: pass a Python value (x.item(), x.tolist()), or say "
-            f"what is static in its place, as in .jit(static_argnames=())"
+            f"yourself what is static, as in .jit(static_argnames=())"
         ) from None
     refuse_changing(value, where, fixed=True)

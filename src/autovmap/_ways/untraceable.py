@@ -177,8 +177,9 @@ def untraceable(leaf: Any, path: str, where: str, parameter: str) -> str:
     """What to do about a leaf that is no array where `jax.jit` traces."""
     if path:
         return (
-            f"{where}{path} is {shown(leaf)} of type {type(leaf).__name__}, which is not an array, "
-            f"beside what is traced; take such arguments apart at each call: .jit(partition=True)"
+            f"{where}{path} is {shown(leaf)} of type {type(leaf).__name__}, which is not an array "
+            f"and can't be traced with the rest; to split such arguments at each call, use "
+            f".jit(partition=True)"
         )
     refuse_changing(leaf, where)
     return (

@@ -32,7 +32,7 @@ def vectorized(
     excluded = frozenset() if excluded is None else excluded  # the default of np.vectorize
     if isinstance(excluded, (str, int)):
         raise SpecError(
-            f"vectorize: excluded={excluded!r} is one argument, and excluded is a set of them; "
+            f"vectorize: excluded={excluded!r} is a single argument, but excluded must be a set; "
             f"give excluded={{{excluded!r}}}"
         )
     if not isinstance(cast("object", excluded), Iterable):

@@ -57,7 +57,7 @@ def one_axis(
     raw = tuple(in_axes) if isinstance(in_axes, list) else in_axes
     if not (raw is None or isinstance(raw, (int, tuple))):
         raise SpecError(
-            f"vmap: {option} is {value_text(in_axes)}; it is an int, None, a tuple or a list"
+            f"vmap: {option} is {value_text(in_axes)}; it must be an int, None, a tuple or a list"
         )
     name = shown_name(function)
     ranks = {"args": read_axes(raw, option, one_level, unmapped), "kwargs": keywords}

@@ -9,7 +9,7 @@ from autovmap._lines import value_text, wrapped
 from autovmap.errors import AutoVmapError, SpecError
 
 FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
-STRICT = r"strict=True lets nothing stretch \(vmap never does\),\sbut"
+STRICT = r"strict=True\slets\snothing\sstretch\s\(vmap\snever\sdoes\),\sbut"
 
 
 @contextmanager
@@ -27,7 +27,9 @@ def in_words_of(option: str) -> Generator[None]:
 
 def _said(text: str, option: str) -> str:
     text = re.sub(STRICT, "vmap got inconsistent sizes for array axes to be mapped:", text)
-    text = text.replace("\nGive them equal batch shapes, or one of them none", _remedy(option))
+    text = text.replace(
+        "\nGive them equal batch shapes, or give one of them no batch dims", _remedy(option)
+    )
     if "kwargs[" in text and option == "in_axes":
         text += (
             "\nKeyword arguments are mapped over axis 0. To share one, pass it by position, with "
@@ -40,7 +42,7 @@ def _said(text: str, option: str) -> str:
 
 
 def _remedy(option: str) -> str:
-    return f"\nGive them axes of one size, or share one of them: None in {option}"
+    return f"\nGive them axes of the same size, or share one of them with None in {option}"
 
 
 def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) -> None:

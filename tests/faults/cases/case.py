@@ -112,6 +112,8 @@ def outcome(thunk: Thunk) -> str:
     with _whole_tracebacks(), warnings.catch_warnings():
         # JAX says it too, of a generator in a result.
         warnings.filterwarnings("ignore", "Python iterable type", DeprecationWarning)
+        # Cases are run more than once, their functions defined again each time.
+        warnings.filterwarnings("ignore", ".*the same code is being compiled", UserWarning)
         try:
             thunk()
         except Exception as error:

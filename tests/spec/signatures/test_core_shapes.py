@@ -78,7 +78,7 @@ class TestSizes:
             "      ^\n"
             "  x: float32[5,3], base rank 2, batch shape (), core shape (5, 3)\n"
             "  y: float32[7,4,2], base rank 2, batch shape (7,), core shape (4, 2)\n"
-            "Core dims of one name have one size; they do not broadcast"
+            "Core dims with the same name must have the same size; they do not broadcast"
         )
 
     def test_names_agree_across_leaves_of_one_argument(self) -> None:
@@ -142,7 +142,7 @@ class TestReading:
             ("(n,d),(d)", 5, "one argument or leaf"),
             ("(n)->()", 3, "expected its end"),
             ("(n|1)", 2, "NEP 20 defers it"),
-            ("(0)", 1, "a number from 1 on"),
+            ("(0)", 1, "a positive number"),
             (" (n d)", 4, "expected ')'"),
         ],
     )

@@ -216,7 +216,9 @@ class TestWhatASignatureIsAskedFor:
 
     def test_a_signature_stands_alone_by_position(self) -> None:
         for ranks in [("(n)->()", 0), (0, "(n)->()")]:
-            with pytest.raises(SpecError, match=says("'(n)->()' stands alone", "by name")):
+            with pytest.raises(
+                SpecError, match=says("'(n)->()' must be the only positional argument", "by name")
+            ):
                 auto_vmap(*ranks)(three)
 
     def test_a_lone_word_is_no_signature(self) -> None:

@@ -141,7 +141,7 @@ class TestRefused:
             ("(n),(m)->(n?)", 10, "'n' is optional"),
             ("(3),(3?)->()", 5, "'3' is optional"),
             ("(3?),(03)->()", 6, "is optional"),
-            ("(n),(0)->()", 5, "from 1 on"),
+            ("(n),(0)->()", 5, "positive number"),
             ("(" + "9" * 19 + ")->()", 1, "at most 18 digits"),
             ("(" + "9" * 5000 + ")->()", 1, "at most 18 digits"),
         ],
@@ -162,7 +162,7 @@ class TestRefused:
             "not a valid gufunc signature: expected ')' to close an operand's core dims\n"
             "  (m,n),(n->(m)\n"
             "          ^\n"
-            "A signature is written as NumPy's gufuncs': (m,n),(n)->(m)"
+            "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m)"
         )
 
     def test_the_caret_stands_under_its_place_in_a_text_of_several_lines(self) -> None:

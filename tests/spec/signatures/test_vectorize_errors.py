@@ -67,9 +67,9 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("excluded", "words"),
         [
-            ("scale", "excluded='scale' is one argument, and excluded is a set of them; give"),
-            ("", "excluded='' is one argument"),
-            (1, "excluded=1 is one argument, and excluded is a set of them; give excluded={1}"),
+            ("scale", "excluded='scale' is a single argument, but excluded must be a set; give"),
+            ("", "excluded='' is a single argument"),
+            (1, "excluded=1 is a single argument, but excluded must be a set; give excluded={1}"),
             (1.5, "excluded=1.5 is not a set of arguments; give their indices or names"),
         ],
     )

@@ -100,7 +100,7 @@ class Reader:
     def _member(self, annotation: Any, path: str, scope: Scope) -> Tree | Shaped:
         if is_jaxtyped(annotation):
             return read_jaxtyped(annotation, scope.owner) or self._open(
-                annotation, path, "has dims whose number is open after the first"
+                annotation, path, "has an open number of dims after the first"
             )
         if is_numpy_array(annotation):
             return read_numpy(annotation) or self._open(annotation, path)
@@ -114,7 +114,7 @@ class Reader:
         return _no_array(annotation)
 
     def _open(
-        self, annotation: Any, path: str, what: str = "tells no number of dims"
+        self, annotation: Any, path: str, what: str = "does not say how many dims it has"
     ) -> typing.NoReturn:
         raise SpecError(
             f"{self.function}(): {path} is annotated as {shown(annotation)}, which {what}; write "
@@ -131,7 +131,7 @@ class Reader:
         if len({plain(leaf) for leaf in leaves}) > 1:
             raise SpecError(
                 f"{self.function}(): {path} is annotated as {shown(annotation)}, whose parts have "
-                f"different base ranks, {plain(tree)!r}, and it is open where they lie. "
+                f"different base ranks, {plain(tree)!r}, and it does not say which part is where. "
                 f"{_remedy(path)}"
             )
         arrays = [Shaped(leaf) for leaf in leaves if isinstance(leaf, (Core, Key))]
@@ -211,7 +211,7 @@ def _is_none(annotation: Any) -> bool:
 
 
 def _why(text: str) -> str:
-    return f"is annotated as {text}, which says nothing of an array's dims"
+    return f"is annotated as {text}, which says nothing about an array's dims"
 
 
 def _no_array(annotation: Any, inside: bool = True) -> NoArray:
