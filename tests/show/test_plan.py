@@ -205,7 +205,8 @@ class TestConflict:
             "  p2        float32[1,1,3]   1*  1*| 3",
             "  p3        float32[3]       .   . | 3",
             "                                 ^ sizes differ",
-            "<lambda>(): batch axis -1 has size 4 in p0 and size 5 in p1;",
+            "<lambda>(): batch axis -1 has size 4 in p0 and size 5 in p1; along a batch axis sizes "
+            "must be equal, 1 or missing",
         ]
 
     def test_of_many_leaves_those_at_odds_are_shown(self) -> None:
