@@ -1,5 +1,6 @@
 """The rules of the bracket notation that need no shapes, and the sizes given by keyword."""
 
+import functools
 import inspect
 import numbers
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,10 @@ class Entry(Core):
     index: int = 0
 
 
+PATTERNS = 512
+"""How many patterns are remembered."""
+
+
 def read_pattern(text: Any, function: str = "named_vmap") -> Pattern:
     """Read a pattern; every mistake that needs no shapes is found here.
 
@@ -52,6 +57,11 @@ def read_pattern(text: Any, function: str = "named_vmap") -> Pattern:
             f"{function}: got {text!r} of type {type(text).__name__}; give a pattern, as in "
             f'named_vmap("b [n], [n] -> b")'
         )
+    return _read(text)
+
+
+@functools.lru_cache(maxsize=PATTERNS)  # a pattern in a method's body is read at each call
+def _read(text: str) -> Pattern:
     pattern = parse(text)
     for nodes in (*pattern.inputs, *pattern.outputs):
         _check_repeats(text, nodes)
