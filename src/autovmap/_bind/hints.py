@@ -6,7 +6,7 @@ from typing import Any, cast
 from autovmap._bind.binder import Binder, Call
 from autovmap._bind.kinds import Kind, is_key, kind_of, shown
 from autovmap._plan.leaf import tuple_text
-from autovmap._spec.ranks import Core, Either, Key, Tree
+from autovmap._spec.ranks import Core, Either, Key, Tree, is_mapped
 
 ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE)
 NUMBERS = (Kind.INT, Kind.NUMBER)
@@ -17,10 +17,11 @@ MOST = 4
 def call_hints(binder: Binder, call: Call) -> list[str]:
     """A line for each argument that is likely to be other than it was meant.
 
-    A list of numbers or arrays under one rank is a pytree, as in JAX, and no array; an argument
-    without a rank that begins with the batch shape may have been meant to be mapped.
+    A list of numbers or arrays under one rank is a pytree, as in JAX, and not an array; None under
+    a rank has no batch dims; an argument without a rank that begins with the batch shape may have
+    been meant to be mapped.
     """
-    lists = list(_lists(call))[:MOST]
+    lists = [*list(_lists(call))[:MOST], *list(_nones(call))[:MOST]]
     batch = tuple_text(call.planned.plan.batch_shape)
     forgotten = [
         f"{path}, {shown(array)}, has no base rank, but begins with the batch shape {batch}; was "
@@ -38,6 +39,13 @@ def _lists(call: Call) -> Iterator[str]:
             text = _list(cast("Sequence[Any]", value), slot.rank, slot.path)
             if text is not None:
                 yield text
+
+
+def _nones(call: Call) -> Iterator[str]:
+    """What is None under a rank, as an argument that may be left out is."""
+    for slot in call.slots:
+        if is_mapped(slot.rank) and slot.value(call.args, call.kwargs) is None:
+            yield f"{slot.path} has a rank, but is None, so the function got None for it"
 
 
 def _list(value: Sequence[Any], rank: Tree, path: str) -> str | None:

@@ -98,7 +98,7 @@ def raw_key_error(
     """The error for a raw key that is ranked by a number: randomness concerns keys alone."""
     return RankError(
         f"{function}(): {leaf.path} looks like a raw PRNG key that is used for several examples of "
-        f"the batch,\nbut it is ranked as numbers, to which randomness={randomness!r} does not "
+        f"the batch, but it is ranked as numbers, to which randomness={randomness!r} does not "
         f"apply\n  {account(leaf)}\n"
         f"If it is a key, {key};\nif it is data, pass it in another dtype than uint32"
     )

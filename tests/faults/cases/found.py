@@ -75,6 +75,18 @@ def drawn(k: Any) -> Any:
     return jax.random.normal(k)
 
 
+def noisy(k: Any, x: Any) -> Any:
+    """A number, and noise."""
+    return x + jax.random.normal(k)
+
+
+def needing(x: Any, y: Any) -> Any:
+    """A function that needs both of its arguments."""
+    if y is None:
+        raise ValueError("y is needed")
+    return x @ y
+
+
 def product(x: Any, y: Any) -> Any:
     """An inner product."""
     return x @ y
@@ -196,6 +208,7 @@ LISTS = [
         lambda: (list(jax.random.split(jax.random.key(0), 2)),),
     ),
     called(50, "a list of vectors", entries(sine, {"x": 1}), lambda: ([jnp.ones(3)] * 2,)),
+    called(50, "None", entries(needing, {"x": 1, "y": 1}), lambda: (BATCH, None)),
 ]
 
 FORGOTTEN = [
@@ -205,6 +218,40 @@ FORGOTTEN = [
         "under strict",
         {"auto_vmap": lambda: auto_vmap(x=1, strict=True)(product)},
         lambda: (BATCH, BATCH),
+    ),
+]
+
+KEYS = [
+    called(
+        52,
+        "a raw key under a number",
+        {"auto_vmap": lambda: auto_vmap(k=1, x=0, randomness="different")(noisy)},
+        lambda: (jax.random.PRNGKey(0), jnp.ones(3)),
+    ),
+    called(
+        52,
+        "a key that nobody declared",
+        {"auto_vmap": lambda: auto_vmap(x=0, randomness="error")(noisy)},
+        lambda: (jax.random.key(0), jnp.ones(3)),
+    ),
+    called(
+        52,
+        "one key for several draws",
+        {"auto_vmap": lambda: auto_vmap(k="key", x=0)(noisy).batch(3)},
+        lambda: (jax.random.key(0), 1.0),
+    ),
+    called(
+        52,
+        "a typed key under the rank of a vector",
+        entries(noisy, {"k": 1, "x": 0}),
+        lambda: (jax.random.key(0), jnp.ones(3)),
+    ),
+    called(52, "a seed", entries(noisy, {"k": "key", "x": 0}), lambda: (0, jnp.ones(3))),
+    called(
+        52,
+        "several seeds",
+        entries(noisy, {"k": "key", "x": 0}),
+        lambda: (jnp.arange(3), jnp.ones(3)),
     ),
 ]
 
@@ -400,6 +447,7 @@ CASES = [
     *OBJECTS,
     *LISTS,
     *FORGOTTEN,
+    *KEYS,
     *PLACES,
     *SHAPES_AS_RANKS,
     *SIGNATURES,
