@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 
 from autovmap import auto_vmap
+from autovmap._plan.leaf import Leaf
+from autovmap._plan.plan import make_plan
+from autovmap._spec.options import Options
+from autovmap._ways.options import Shard, Ways
+from autovmap._ways.words import repetition
 
 WAYS = {
     "plain": lambda f: f,
@@ -45,3 +50,41 @@ def test_a_function_without_effects_keeps_its_padded_programs() -> None:
     for size in (5, 6, 7, 8):
         run(np.ones(size))
     assert run.stats().compilations == 1
+
+
+def printed(x: Any) -> Any:
+    jax.debug.print("{}", x)
+    return x * 2
+
+
+TWICE = {
+    "block": (lambda f: f.bucket(block=3), "the last block is filled up by 2 examples"),
+    "progress": (
+        lambda f: f.chunk(3, progress=lambda done, of: None),
+        "the last chunk overlaps the one before",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", TWICE)
+def test_the_plan_says_where_an_effect_happens_twice(way: str) -> None:
+    change, why = TWICE[way]
+    said = f"effects: what the function does beside computing happens twice for some, as {why}"
+    x = np.ones(7, np.float32)
+    assert change(auto_vmap(x=0)(printed)).plan_with_outputs(x).steps[-1] == said
+    for f, size in ((printed, 6), (lambda x: x * 2, 7)):
+        plan = change(auto_vmap(x=0)(f)).plan_with_outputs(np.ones(size, np.float32))
+        assert "effects" not in str(plan.steps)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_plan_says_nothing_of_it_where_none_does(way: str) -> None:
+    plan = WAYS[way](auto_vmap(x=0)(printed)).plan_with_outputs(np.ones(7, np.float32))
+    assert "effects" not in str(plan.steps)
+
+
+def test_over_a_mesh_some_happen_twice_where_sizes_do_not_divide() -> None:
+    ways = Ways(shard=Shard((("d",),)))
+    for size, why in ((4, None), (5, "mesh axis 'd' does not divide batch axis -1")):
+        plan = make_plan("f", [Leaf("x", (size,), "float32", 0)], Options())
+        assert repetition(plan, ways, None, (), {"d": 2}, False) == why

@@ -14,7 +14,7 @@ from autovmap._show.facts import Example, Noted, calling, outputs_of, result_sha
 from autovmap._show.plan import Plan
 from autovmap._ways.options import PLAIN
 from autovmap._ways.program import current_mesh, sharded_axes
-from autovmap._ways.words import steps
+from autovmap._ways.words import repetition, steps
 
 
 def plan_of(
@@ -32,17 +32,24 @@ def plan_with_outputs_of(
     """The same with the result's shapes, for which the function is traced."""
     call = engine.bind(args, kwargs, run=False)
     examples: list[Example] = []
-    result = result_shapes(functools.partial(_run_shapes, engine, examples), call)
+    result, effects = result_shapes(functools.partial(_run_shapes, engine, examples), call)
     outputs = outputs_of(result, examples[-1], engine.spec.reduce)
-    said = _steps(engine, call, args, kwargs) + more
+    said = _steps(engine, call, args, kwargs, effects) + more
     shown = calling(engine.spec, call, said, type(result) is tuple)
     return Plan(call.planned.plan, shown, outputs)
 
 
 def _steps(
-    engine: Engine, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    engine: Engine,
+    call: Call,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    effects: bool = False,
 ) -> tuple[str, ...]:
-    """What the object answered, and what the way of running adds to a plan, in words."""
+    """What the object answered, and what the way of running adds to a plan, in words.
+
+    With `effects` the function is known to do more than compute.
+    """
     answers = from_object(engine.spec)
     if engine.ways == PLAIN:
         return answers
@@ -51,7 +58,12 @@ def _steps(
     if engine.ways.shard is not None:
         mesh = dict(current_mesh(engine.ways.shard.mesh, engine.name).shape)
     folds = engine.spec.reduce is not None
-    return answers + steps(call.planned.plan, engine.ways, sized, sharded_axes(call), mesh, folds)
+    facts = (call.planned.plan, engine.ways, sized, sharded_axes(call), mesh, folds)
+    said = answers + steps(*facts)
+    if effects and (why := repetition(*facts)):
+        what = "what the function does beside computing happens twice for some"
+        said += (f"effects: {what}, as {why}",)
+    return said
 
 
 def _run_shapes(engine: Engine, examples: list[Example], call: Call, arrays: Sequence[Any]) -> Any:

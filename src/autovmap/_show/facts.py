@@ -140,8 +140,10 @@ def _bystanders(path: str, value: Any, rows: Rows | None) -> Iterator[Bystander]
             yield Bystander(path + keystr(keys), tuple(leaf.shape), str(leaf.dtype))
 
 
-def result_shapes(run: Callable[[Call, Sequence[Any]], Any], call: Call) -> Any:
+def result_shapes(run: Callable[[Call, Sequence[Any]], Any], call: Call) -> tuple[Any, bool]:
     """The result of a call with `jax.ShapeDtypeStruct`s for its arrays; the function is traced.
+
+    Beside it, whether the function has effects: whether it calls back, prints, or writes to a Ref.
 
     Arrays may be given as shapes in arguments without a rank too. What is no array in the result
     comes out as it is.
@@ -162,11 +164,12 @@ def result_shapes(run: Callable[[Call, Sequence[Any]], Any], call: Call) -> Any:
         leaves, kept[:] = _split(run(given, given.arrays()))
         return leaves
 
-    shapes = jax.eval_shape(traced, [call.leaves[i] for i in places], [flat[i] for i in structs])
+    traced_with = [call.leaves[i] for i in places], [flat[i] for i in structs]
+    closed, shapes = jax.make_jaxpr(traced, return_shape=True)(*traced_with)
     treedef, others = kept
     for i, leaf in others:
         shapes.insert(i, leaf)
-    return jax.tree.unflatten(treedef, shapes)
+    return jax.tree.unflatten(treedef, shapes), bool(closed.effects)
 
 
 def _split(result: Any) -> tuple[list[Any], list[Any]]:

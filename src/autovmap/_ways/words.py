@@ -54,6 +54,36 @@ def steps(
     return tuple(found)
 
 
+def repetition(
+    plan: PlanData,
+    ways: Ways,
+    sized: Sized | None,
+    sharded: Collection[int],
+    mesh: Mapping[Any, int] | None,
+    folds: bool,
+) -> str | None:
+    """Why some examples are computed twice, of a function with effects; None where none are.
+
+    A bucket runs such a function unpadded, and chunks do not overlap, but where a loop on the
+    host has one program for all of them.
+    """
+    if ways.bucket is not None and ways.bucket.block is not None:
+        blocks = plan_blocks(plan, ways.bucket.block)
+        filled = blocks.count * blocks.size - blocks.examples
+        return f"the last block is filled up by {filled} examples" if filled else None
+    if ways.shard is not None and mesh is not None:
+        for placed in plan_shards(plan, ways.shard, mesh).gathered:
+            names = " and ".join(map(repr, placed.names))
+            return f"mesh axis {names} does not divide batch axis {placed.axis}"
+    if ways.chunk is not None and ways.chunk.progress and not folds:
+        size = ways.chunk.size if isinstance(ways.chunk.size, int) else None
+        size = sized.examples if sized is not None else size
+        splits = plan_chunks(plan, size, sharded, True).splits if size else ()
+        if any(split.overlap for split in splits):
+            return "the last chunk overlaps the one before"
+    return None
+
+
 def _blocks(blocks: Blocks) -> str:
     if not blocks.count:
         return "bucket: nothing is mapped, so nothing is run in blocks"
