@@ -60,6 +60,24 @@ def log_density(x, center, scale):
     return x
 
 
+@auto_vmap(x=0, axis_name="batch")
+def centered(x):
+    """Stand for the function of `howto/collectives.md`."""
+    return x
+
+
+@auto_vmap(x=0, axis_name=("chain", "time"))
+def standardised(x):
+    """Stand for the other function there."""
+    return x
+
+
+@auto_vmap(rng="key", randomness="different")
+def walk(rng):
+    """Stand for the function of `howto/keys.md`."""
+    return rng
+
+
 PLANS: dict[str, Callable[[], Plan]] = {
     "index": lambda: log_density.plan(f32(1000, 3), f32(4, 1, 3), 2.0),
     "readme": lambda: energy.plan(2.0, f32(7, 1, 3), f32(7, 5, 3, 3)),
@@ -70,6 +88,9 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "ranks-meet": lambda: dot.plan(f32(4, 1, 3), f32(5, 3)),
     "ranks-share": lambda: dot.plan(f32(4, 3), f32(3)),
     "ranks-mapped": lambda: solve.plan(f32(10, 1, 3, 3), f32(1, 1000, 3)),
+    "collectives-batch": lambda: centered.plan(f32(2, 3)),
+    "collectives-one": lambda: standardised.plan(f32(3)),
+    "keys-walk": lambda: walk.batch(100, 3).plan(jax.random.key(0)),
     "ranks-ones": lambda: volume.plan(f32(6, 1, 1), f32(1, 1), f32(5)),
 }
 
