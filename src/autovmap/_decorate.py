@@ -112,7 +112,7 @@ def auto_vmap(
     Args:
         by_position: base ranks in the order of the parameters; in a class body `self` is left out.
             A leading `...` reads those of the others from the annotations. Alone, the function.
-        ranks: base ranks by name, where a parameter bears an option's name.
+        ranks: base ranks by name, for parameters that are named like an option.
         in_axes: where the block of batch dims sits in an argument: `k` for after `k` core dims,
             `-k` for before the last `k - 1`. An int, a dict by parameter name, or a tuple by
             position; each entry may be a pytree prefix.

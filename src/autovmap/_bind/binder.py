@@ -325,7 +325,7 @@ class Binder:
         )
 
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> KeptPlan:
-        """Plan anew. Every leaf under a rank is looked at, so that a bad one is named here."""
+        """Work out a new plan. Every leaf under a rank is looked at, so a bad one is named here."""
         function = self._spec.function
         places: list[int] = []
         rows: list[Leaf] = []
@@ -406,7 +406,7 @@ def _style(
 
 
 def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
-    """The first keyword that is no parameter: Python names it before what is missing for it."""
+    """The first keyword that is not a parameter: Python names it before what is missing."""
     parameters = signature.parameters
     if any(p.kind is VAR_KEYWORD for p in parameters.values()):
         return ""

@@ -299,7 +299,7 @@ def _by_index(
 
 
 def refuse_sparse(value: Any, path: str, ranked: Sequence[str], function: str) -> None:
-    """Refuse JAX's sparse arrays under a rank: their leaves are no arrays of an example's shape.
+    """Refuse JAX's sparse arrays under a rank: their leaves do not have an example's shape.
 
     `ranked` are the paths of the leaves that have a rank.
 

@@ -174,7 +174,7 @@ _compiled: BoundedCache[Compiled] = BoundedCache(CODES)
 
 
 def count_compiled(function: Any, name: str) -> None:
-    """Warn when the same code is compiled for the eighth time, in a function made anew."""
+    """Warn when the same code is compiled for the eighth time, each time in a new function."""
     code = getattr(function, "__code__", None)
     if code is None:
         return

@@ -1,6 +1,6 @@
 """What `auto_vmap(...)` returns: the decorator, on which callers' methods may be said already.
 
-`@auto_vmap(x=1).jit()` is `auto_vmap(x=1)` with what is then asked of the decorated function. What
+`@auto_vmap(x=1).jit()` is `auto_vmap(x=1)` with what is then called on the decorated function. What
 is said is kept until there is a function: names of parameters are checked then.
 """
 
@@ -68,7 +68,7 @@ class JittedClassMethod(ClassMethod[Any, P, R]):
 
 
 class Chain(Methods[Compiled, Lifted]):
-    """A decorator, and what is asked of the function that it will decorate."""
+    """A decorator, and what is to be called on the function that it will decorate."""
 
     def __init__(
         self,

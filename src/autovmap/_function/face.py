@@ -1,4 +1,4 @@
-"""What can be asked of everything that a user holds of an engine, written once.
+"""What every face of an engine offers its user, written once.
 
 A face holds its engine and the arguments that it puts in front of a call's. There are four: the
 decorated function, a method with its object, and the compiled form of each.
@@ -128,7 +128,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
             The most examples at once, on each device.
 
         Raises:
-            SpecError: it is no `f.chunk(...)`, or one with `.bucket()`.
+            SpecError: this is not a `f.chunk(...)`, or one with `.bucket()`.
         """
         engine, given = self._engine, (*self._first, *args)
         if engine.ways.chunk is None:
@@ -162,7 +162,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
             Where a chunk lies in the batch shape, as slices, and its part of the result.
 
         Raises:
-            SpecError: it is no `f.chunk(...)` alone.
+            SpecError: this is not a `f.chunk(...)` with nothing else.
         """
         engine, given = self._engine, (*self._first, *args)
         if engine.ways.chunk is None or engine.ways.shard or engine.ways.bucket:
@@ -189,7 +189,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
             Numbers of calls and programs: see `BucketStats`.
 
         Raises:
-            SpecError: it is no `f.bucket()`.
+            SpecError: this is not a `f.bucket()`.
         """
         engine = self._engine
         if engine.ways.bucket is None:

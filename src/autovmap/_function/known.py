@@ -132,7 +132,7 @@ def keep(function: Any, key: Hashable, made: AutoVmapped[..., Any]) -> None:
 
 
 def _store_of(function: Any) -> Declared | None:
-    """What a function keeps itself, and has not got from another by `functools.wraps`."""
+    """What a function keeps itself, rather than from another by `functools.wraps`."""
     kept = getattr(function, "__dict__", {}).get(ATTRIBUTE)
     return kept if isinstance(kept, Declared) and kept.function is function else None
 

@@ -61,7 +61,7 @@ class Methods(Generic[Compiled, Lifted]):
     @interface
     @explained_call("f.batch(100)(...)")
     def batch(self, *shape: int) -> Self:
-        """Prepend batch axes to those that the arguments bring: so many calls of each example.
+        """Prepend batch axes to those of the arguments: so many calls for each example.
 
         For draws, declare what one key means: `randomness="different"`.
 
@@ -77,7 +77,7 @@ class Methods(Generic[Compiled, Lifted]):
             shape: sizes of the new batch axes, leftmost first, as `sample_shape` has them.
 
         Raises:
-            SpecError: a size is no non-negative int.
+            SpecError: a size is not a non-negative int.
         """
         return self._again(lambda engine: _batch(engine, shape))
 
@@ -102,15 +102,16 @@ class Methods(Generic[Compiled, Lifted]):
                 a group, in the order of the signature.
 
         Raises:
-            SpecError: a group names what is no ranked parameter, or one stands in two groups.
-            BatchShapeError: in a call, an argument with batch dims stands in no group.
+            SpecError: a group names something that is not a ranked parameter, or a parameter is in
+                two groups.
+            BatchShapeError: in a call, an argument with batch dims is in no group.
         """
         return self._again(lambda engine: _outer(engine, groups))
 
     @interface
     @explained_call("f.reduce('mean')(...)")
     def reduce(self, folds: Any, *, axes: Any = None) -> Self:
-        """Fold the results over the batch, which is never held: one result for all examples.
+        """Fold the results over the batch: one result for all examples.
 
         As `jnp`'s function of that name over the batched result, dtypes included. In chunks only
         the fold is kept, and over a mesh one all-reduce for each output finishes it.
@@ -130,13 +131,13 @@ class Methods(Generic[Compiled, Lifted]):
         Args:
             folds: "sum", "mean", "max", "min", "prod", "any", "all" or "logsumexp"; a pair
                 (combine, identity) for any associative fold; or a prefix of the result made of
-                these, None for an output that is not folded. Where the identity is a tree, what
-                combines takes and gives such trees.
+                these, None for an output that is not folded. Where the identity is a
+                tree, `combine` takes and returns such trees.
             axes: the batch axes to fold, as indices into the batch shape or as names; all of
                 them without it.
 
         Raises:
-            SpecError: there is no such fold, or the function is folded already.
+            SpecError: there is no such fold, or the result is folded already.
             BatchShapeError: in a call, the batch shape has no such axis, or it is empty and the
                 fold has no identity.
         """
@@ -156,7 +157,7 @@ class Methods(Generic[Compiled, Lifted]):
             options: options of `auto_vmap` by name; those that are not given stay.
 
         Raises:
-            SpecError: there is no such option, or it does not take such a value.
+            SpecError: there is no such option, or it does not take that value.
         """
         return self._again(lambda engine: _replace(engine, options))
 
@@ -181,7 +182,7 @@ class Methods(Generic[Compiled, Lifted]):
             options: the transformation's own, as `argnums`, which count as in the bound form.
 
         Raises:
-            SpecError: `transform` takes no function, or returns none.
+            SpecError: `transform` does not take a function, or does not return one.
         """
         changed = self._again(lambda engine: _lift(engine, transform, options, self._binds(engine)))
         return cast("Lifted", changed)
@@ -208,7 +209,7 @@ class Methods(Generic[Compiled, Lifted]):
         Array([-1., -2.], dtype=float32)
 
         Raises:
-            SpecError: a batch axis is named, or another way of running was said before.
+            SpecError: a batch axis is named, or another way of running is chosen already.
         """
         return self._again(lambda engine: engine.with_ways(looped=True))
 
@@ -241,10 +242,10 @@ class Methods(Generic[Compiled, Lifted]):
             static_argnames: the static parameters, in place of those that are guessed.
             donate_argnames: parameters whose arrays may be overwritten, as `jax.jit` has them.
             partition: whether arguments without a rank that mix arrays and static data in one
-                tree (an `equinox.nn.MLP`) are taken apart at each call, which costs some time.
+                tree (an `equinox.nn.MLP`) are split at each call, which costs some time.
 
         Raises:
-            SpecError: a name is no parameter, or has a base rank and can't be static; or the
+            SpecError: a name is not a parameter, or has a base rank and so can't be static; or the
                 function runs in a loop, in buckets or with progress. In a call: an unranked
                 argument is neither made of arrays nor static.
         """
@@ -284,8 +285,8 @@ class Methods(Generic[Compiled, Lifted]):
             progress: True for a bar (tqdm), or a function that takes (done, total) in examples.
 
         Raises:
-            SpecError: a size below 1, or none; in a call: only cutting a named axis would make it
-                small enough.
+            SpecError: the size is below 1 or missing; in a call: only splitting a named axis would
+                make the chunks small enough.
         """
         asked = (size, memory, remat, progress)
         return self._again(lambda engine: engine.with_ways(chunk=read_chunk(*asked, engine.name)))
@@ -327,7 +328,7 @@ class Methods(Generic[Compiled, Lifted]):
         promote: int | None = 8,
         block: int | None = None,
     ) -> Self:
-        """The same compiled for padded batch sizes, so that ever-new sizes do not compile anew.
+        """The same compiled for padded batch sizes, so that new sizes do not compile each time.
 
         Arguments are padded on the host by repeating an example, and results are cut there.
 

@@ -56,7 +56,7 @@ class Rules:
         """The engine for a call's object.
 
         Raises:
-            SpecError: there is no object to ask, or it answers with what is no rank.
+            SpecError: there is no object to ask, or its answer is not a rank.
         """
         instance = self._instance(engine, args, kwargs)
         answers: list[Any] = []

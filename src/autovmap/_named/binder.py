@@ -64,7 +64,7 @@ class PatternBinder(Binder):
     _spec: NamedSpec
 
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> KeptPlan:
-        """Plan anew from the leaves' shapes."""
+        """Work out a new plan from the leaves' shapes."""
         spec = self._spec
         places: list[int] = []
         rows: list[Given] = []

@@ -85,7 +85,7 @@ def named_vmap(
     Raises:
         SpecError: the pattern is malformed; the message shows it with a caret. In a call: the
             arguments are not as many as the pattern has.
-        RankError: in a call, an array or a result has not the dims that the pattern says.
+        RankError: in a call, an array or a result does not have the dims that the pattern says.
         BatchShapeError: in a call, axes of one name have different sizes.
     """
     read = read_pattern(pattern)

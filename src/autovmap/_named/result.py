@@ -30,8 +30,8 @@ class PatternGrouping(Grouping):
         """The group of each leaf of one example's result.
 
         Raises:
-            SpecError: the result has not as many parts as the pattern.
-            RankError: a part has not as many dims; CoreSizeError: not these sizes.
+            SpecError: the result does not have as many parts as the pattern.
+            RankError: a part does not have as many dims; CoreSizeError: or not these sizes.
         """
         known = dict(self._plan.core.sizes)
         found: list[Group] = []

@@ -190,7 +190,7 @@ def read_sizes(pattern: Pattern, given: Mapping[str, Any], function: str) -> Siz
     """Check the sizes given by keyword, and that every axis that only results have has one.
 
     Raises:
-        SpecError: a name that the pattern has not, a value that is no size, or a size missing.
+        SpecError: a name that is not in the pattern, a value that is not a size, or a missing size.
     """
     names = list(dict.fromkeys(axis.name for axis in _all_axes(pattern) if axis.name))
     repeated = {

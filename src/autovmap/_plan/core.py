@@ -65,7 +65,7 @@ def core_sizes(leaves: Sequence[Leaf], dropped: frozenset[str], function: str) -
     """The size of each named core dim.
 
     Raises:
-        CoreSizeError: two arguments disagree on one, or one has not its fixed size.
+        CoreSizeError: two arguments disagree on one, or one does not have its fixed size.
     """
     known: dict[str, tuple[Dim, Leaf, CoreDim]] = {}
     for leaf in leaves:

@@ -64,7 +64,7 @@ def folds(
 def refuse_equal_draws(
     leaves: Sequence[Leaf], batch: Shape, prepended: Shape, function: str
 ) -> None:
-    """Refuse draws of `f.batch` that would all be equal, where nobody said that they shall be.
+    """Refuse draws of `f.batch` that would all be equal, where nobody said that this is intended.
 
     >>> refuse_equal_draws([Leaf("key", (), "key<fry>", 0, key=True)], (1, 3), (1,), "f")
     """

@@ -24,12 +24,12 @@ jax.tree_util.register_pytree_node(
 
 
 def carried(result: Any, function: str) -> Any:
-    """A traced function's result, with what is no array where `jax.jit` lets it through.
+    """A traced function's result, with what is not an array where `jax.jit` lets it through.
 
     JAX refuses a NumPy array of a dtype that it does not have in its own words.
 
     Raises:
-        SpecError: a leaf that is no array holds a traced one.
+        SpecError: a leaf that is not an array holds a traced one.
     """
     leaves, treedef = jax.tree.flatten(result)
     refuse_hidden(result, leaves, treedef, function)

@@ -41,7 +41,7 @@ VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """An array inside of a leaf that is no array, or of the static data of a node of a class."""
+    """An array inside a leaf that is not an array, or inside the static data of a node."""
 
     holder: Any
     place: str
@@ -64,7 +64,7 @@ def refuse_hidden(result: Any, leaves: Iterable[Any], treedef: Any, function: st
 
     Args:
         result: what the function returned for one example.
-        leaves: its leaves, or those that are no arrays.
+        leaves: its leaves, or those that are not arrays.
         treedef: its structure.
         function: the function's name, for the message.
 
@@ -77,7 +77,7 @@ def refuse_hidden(result: Any, leaves: Iterable[Any], treedef: Any, function: st
 
 
 def refuse_sparse_result(treedef: Any, function: str) -> None:
-    """Refuse JAX's sparse arrays in a result that gets batch dims: their parts are no arrays of it.
+    """Refuse JAX's sparse arrays in a result that gets batch dims, which their parts can't get.
 
     Raises:
         SpecError: there is one.

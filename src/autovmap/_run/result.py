@@ -22,7 +22,7 @@ LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
 def refuse_lazy(result: Any, leaves: Sequence[Any], function: str) -> None:
-    """Refuse a coroutine or generator in a result: its body has not run yet, and never would."""
+    """Refuse a coroutine or generator in a result, whose body would never run."""
     for i, leaf in enumerate(leaves):
         if isinstance(leaf, LAZY):
             path = keystr(tree_flatten_with_path(result)[0][i][0])
@@ -40,7 +40,7 @@ class Result:
     grouping: Grouping
     treedef: Any = None
     others: tuple[tuple[int, Any], ...] = ()
-    """The leaves that are no arrays, by their place."""
+    """The leaves that are not arrays, by their place."""
     alone: bool = False
     """Whether the result is one array, which goes through vmap as it is."""
     members: tuple[list[int], ...] | None = None

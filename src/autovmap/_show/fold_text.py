@@ -30,7 +30,7 @@ class Folds:
     start: int
     """Where they begin."""
     guarded: bool
-    """Whether a result holds what is no array."""
+    """Whether a result holds anything that is not an array."""
     names: Names
     given: list[str] = field(default_factory=list)
     """Parameters for the functions and identities of the caller's own folds."""

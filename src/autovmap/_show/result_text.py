@@ -17,7 +17,7 @@ from autovmap.errors import SpecError
 
 
 class ResultText:
-    """How the printed code treats the result: where its batch dims go, and what is no array."""
+    """How the printed code treats the result: where its batch dims go, and what is not an array."""
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def read_gufunc(text: str, open_outputs: bool = False) -> Gufunc:
     '(m?,n),(n,p?)->(m?,p?)'
 
     Raises:
-        SpecError: the text is no signature; a caret shows where.
+        SpecError: the text is not a signature; a caret shows where.
     """
     return _Parser(text, SIGNATURE).signature(open_outputs)
 
@@ -80,7 +80,7 @@ def read_core_shape(text: str, path: str) -> Operand:
     'n'
 
     Raises:
-        SpecError: the text is no core shape; a caret shows where.
+        SpecError: the text is not a core shape; a caret shows where.
     """
     return _Parser(text, CORE_SHAPE, f"{path}: ").core_shape()
 

@@ -114,7 +114,7 @@ def _names(raw: Any, option: str, function: str) -> tuple[Hashable, ...]:
 
 
 def refuse_unknown_options(given: Mapping[str, Any], function: str) -> None:
-    """Refuse what is no option, a base rank for example."""
+    """Refuse what is not an option, such as a base rank."""
     for name in given:
         if name not in DEFAULTS:
             raise SpecError(

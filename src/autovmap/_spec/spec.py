@@ -100,7 +100,7 @@ class Declaration:
     named: Mapping[str, Any] | None = None
     """Ranks, and options where the function has no parameter of that name."""
     ranks: Mapping[str, Any] | None = None
-    """The way out where a parameter bears an option's name."""
+    """The way out where a parameter is named like an option."""
     options: Mapping[str, Any] | None = None
     """Options that a caller gave in place of the author's."""
     excluded: frozenset[int | str] = frozenset()

@@ -73,7 +73,7 @@ def refuse_cut(plan: PlanData, chunks: Chunks, leaves: Sequence[Any]) -> None:
         leaves: the leaves, sizes of 1 squeezed.
 
     Raises:
-        SpecError: a chunk's part has not the same size on each device.
+        SpecError: a chunk's part does not have the same size on each device.
     """
     for split in chunks.splits:
         for leaf, array, dim in zip(plan.leaves, leaves, split.dims, strict=True):

@@ -81,7 +81,7 @@ def jit_options(
         partition: whether arguments are taken apart at each call.
 
     Raises:
-        SpecError: a name is no parameter, or has a base rank and can't be static.
+        SpecError: a name is not a parameter, or has a base rank and so can't be static.
     """
     names = tuple(p.name for p in spec.parameters)
     ranked = {p.name for p in spec.parameters if is_mapped(p.rank)}

@@ -69,7 +69,7 @@ def _between_leaves(first: Any, other: Any, path: str, within: bool) -> str | No
 
 
 def _differ(first: Any, other: Any) -> bool:
-    """Whether two values that are no arrays are told apart by their types or by a plain `==`."""
+    """Whether two values that are not arrays differ by their types or by a plain `==`."""
     if type(first) is not type(other):
         return True
     if isinstance(first, TELLING):

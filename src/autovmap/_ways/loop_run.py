@@ -23,7 +23,7 @@ from autovmap._ways.loop_fit import difference
 from autovmap.errors import SpecError
 
 TOLD = (str, bool, int, float, complex)
-"""What is no array of its own in a result and must be the same for all examples."""
+"""What is not an array in a result, and must be the same for all examples."""
 
 
 def run_loop(
@@ -77,7 +77,7 @@ class Example:
 
     @property
     def others(self) -> list[Any]:
-        """The leaves that are no arrays."""
+        """The leaves that are not arrays."""
         return [leaf for _, leaf in self.caught.others]
 
     def like(self, other: "Example") -> bool:

@@ -107,7 +107,7 @@ class Partition:
         """Take a call apart.
 
         Raises:
-            SpecError: a static value may change, or an array is none that JAX can trace.
+            SpecError: a static value may change, or JAX can't trace an array.
         """
         names = tuple(kwargs)
         try:

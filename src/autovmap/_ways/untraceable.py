@@ -174,7 +174,7 @@ def refuse_untraceable(
 
 
 def untraceable(leaf: Any, path: str, where: str, parameter: str) -> str:
-    """What to do about a leaf that is no array where `jax.jit` traces."""
+    """What to do about a leaf that is not an array where `jax.jit` traces."""
     if path:
         return (
             f"{where}{path} is {shown(leaf)} of type {type(leaf).__name__}, which is not an array "

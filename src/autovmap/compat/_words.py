@@ -46,7 +46,7 @@ def _remedy(option: str) -> str:
 
 
 def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) -> None:
-    """Refuse a tuple of `in_axes` that has not an entry for each positional argument."""
+    """Refuse a tuple of `in_axes` that does not have an entry for each positional argument."""
     if isinstance(axes, tuple) and len(axes) != len(args):
         count = f"{len(axes)} entr{'y' if len(axes) == 1 else 'ies'}"
         given = f"{len(args)} positional argument{'s' * (len(args) != 1)}"
