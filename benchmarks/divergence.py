@@ -6,9 +6,10 @@ Examples of the first five differ in how long they take; those of the last three
 that is not installed is left out: `pip install diffrax jaxkd jaxopt optimistix ott-jax tinygp`.
 """
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -20,6 +21,7 @@ import numpy as np
 from autovmap import auto_vmap
 
 ROUNDS = 5
+SAMPLE, SECONDS = 5e-3, 8.0
 SIZES = (1, 8, 64)
 Row = tuple[str, Any, tuple[Any, ...]]
 RNG = np.random.default_rng(0)
@@ -143,15 +145,31 @@ CASES: tuple[Callable[[], Row], ...] = (
 )
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """The least time of a few rounds, after one that compiles."""
-    jax.block_until_ready(call())
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
+def seconds(calls: Sequence[Callable[[], Any]]) -> list[float]:
+    """The least time of each call, over rounds in turns after one that compiles.
+
+    A round is of so many calls as take a few milliseconds together.
+    """
+    repeats = []
+    for call in calls:
         jax.block_until_ready(call())
-        times.append(time.perf_counter() - start)
-    return min(times)
+        took = timed(call, 1)
+        repeats.append(max(1, int(SAMPLE / took)))
+    least = [math.inf] * len(calls)
+    begun, rounds = time.perf_counter(), 0
+    while rounds < ROUNDS or (time.perf_counter() - begun < SECONDS and rounds < 20 * ROUNDS):
+        for i, call in enumerate(calls):
+            least[i] = min(least[i], timed(call, repeats[i]))
+        rounds += 1
+    return least
+
+
+def timed(call: Callable[[], Any], repeats: int) -> float:
+    """Seconds of one call, of so many in a row."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        jax.block_until_ready(call())
+    return (time.perf_counter() - start) / repeats
 
 
 def rows() -> Iterator[str]:
@@ -169,13 +187,11 @@ def rows() -> Iterator[str]:
             yield f"| left out: {error} |"
             continue
         examples = function.plan(*arguments).batch_shape[-1]
-        took = [
-            seconds(lambda n=n: function.chunk(n)(*arguments))  # noqa: B023
-            for n in (*SIZES, examples)
-        ]
         tuned = function.chunk("auto")
         size = tuned.tune(*arguments)
-        auto = seconds(lambda: tuned(*arguments))  # noqa: B023
+        chunked = [function.chunk(n) for n in (*SIZES, examples)]
+        calls = [lambda f=f: f(*arguments) for f in (*chunked, tuned)]  # noqa: B023
+        *took, auto = seconds(calls)
         shown = " | ".join(f"{1000 * s:.3g} ms" for s in took)
         yield f"| {name} | {shown} | {size} | {1000 * auto:.3g} ms | {auto / min(took):.2f} |"
 

@@ -149,7 +149,10 @@ def run_reduced(
     padded = parts.stage == "whole" and bool(state) and isinstance(state[1], jax.Array)
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
-        return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping)
+        short = None
+        if not spec.options.stretch_outputs and plan.layers:
+            short = trace_once(plan, body, leaves, lambda _: None).axes
+        return fold_looped(reducing, spec, run_loop(plan, body, leaves), grouping, short)
     if any(size == 0 for size in plan.batch_shape):
         # Of no examples there is nothing to share out, and XLA aborts on an all-reduce of an empty
         # complex sum (jax 0.10.2).

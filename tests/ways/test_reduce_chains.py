@@ -1,0 +1,150 @@
+"""`f.reduce(...)` with all else that a caller may say, in every way of running."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from autovmap import BatchShapeError, SpecError, auto_vmap
+from autovmap._ways import parts, reduce_run
+from ways.test_reduce import FUNCTIONS, WAYS, array_of, check, reduced
+
+X, Y = array_of((4, 1, 3), "float32", 0) + 0.5, array_of((5,), "float32", 1)
+
+
+def both(x: Any, y: Any) -> dict[str, Any]:
+    """Outputs that depend on both, and on one."""
+    return {"both": x * y, "x": x, "y": y}
+
+
+def run(way: str, f: Any) -> Any:
+    """The function in a way of running, or a skip where the two exclude each other."""
+    try:
+        return WAYS[way](f)
+    except SpecError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_outer_and_batch(way: str) -> None:
+    f = auto_vmap(x=1, y=0)(both).outer("x", "y")
+    for axes in (None, (0, -1), 1):
+        for fold in ("sum", "mean", "max", "logsumexp"):
+            got = run(way, f.reduce(fold, axes=axes))(X, Y)
+            over = (axes,) if isinstance(axes, int) else axes
+            check(got, reduced(f(X, Y), (4, 1, 5), fold, over))
+    more = auto_vmap(x=1, y=0)(both).batch(3)
+    check(run(way, more.reduce("sum"))(X, Y), reduced(more(X, Y), (3, 4, 5), "sum", None))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_that_are_not_stretched(way: str) -> None:
+    f = auto_vmap(x=1, y=0)(both)
+    short = f.replace(stretch_outputs=False)
+    for fold in ("sum", "mean", "prod"):
+        whole = f(X, Y)
+        check(run(way, short.reduce(fold))(X, Y), reduced(whole, (4, 5), fold, None))
+        got = run(way, short.reduce(fold, axes=0))(X, Y)
+        want = reduced(whole, (4, 5), fold, (0,))
+        check(got, {**want, "x": want["x"][:1]})  # along the other axis x has one example
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_statics_and_defaults(way: str) -> None:
+    def powers(x: Any, n: int = 2, kind: str = "a", *, scale: Any = 1.0) -> Any:
+        total = x
+        for _ in range(n):
+            total = total * x
+        return (total * scale, kind)
+
+    f = auto_vmap(x=1, scale=0)(powers)
+    g = run(way, f.reduce("sum"))
+    for args, kwargs in (((X,), {}), ((X, 3), {"kind": "b"}), ((X, 1, "c"), {"scale": Y})):
+        batch = (4, 5) if kwargs.get("scale") is Y else (4, 1)
+        check(g(*args, **kwargs), reduced(f(*args, **kwargs), batch, "sum", None))
+
+
+@jax.tree_util.register_pytree_node_class
+class Line:
+    """An object that is traced."""
+
+    def __init__(self, a: Any) -> None:
+        self.a = a
+
+    def tree_flatten(self) -> Any:
+        return (self.a,), None
+
+    @classmethod
+    def tree_unflatten(cls, _: Any, children: Any) -> "Line":
+        return cls(*children)
+
+    @auto_vmap(x=1)
+    def at(self, x: Any) -> Any:
+        """A point."""
+        return self.a * x
+
+    @auto_vmap(self=0, x=1)
+    def own(self, x: Any) -> Any:
+        """A point of a batch of lines."""
+        return self.a * x
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_bound_methods(way: str) -> None:
+    line, lines = Line(jnp.float32(2)), Line(Y)
+    check(run(way, line.at.reduce("mean"))(X), reduced(line.at(X), (4, 1), "mean", None))
+    check(run(way, lines.own.reduce("max"))(X), reduced(lines.own(X), (4, 5), "max", None))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_draws_are_those_of_the_plain_call(way: str) -> None:
+    f = auto_vmap(key="key", x=1, randomness="different")(
+        lambda key, x: {"draw": jax.random.normal(key, (3,)), "x": x}
+    )
+    key = jax.random.key(0)
+    for args, batch in (((key, X), (4, 1)), ((jax.random.split(key, 5), X), (4, 5))):
+        for fold in ("mean", "max"):
+            got = run(way, f.reduce(fold))(*args)
+            check(got, reduced(f(*args), batch, fold, None))
+    if way != "loop":
+        draws = auto_vmap(key="key", randomness="different")(jax.random.normal).batch(37)
+        check(run(way, draws.reduce("mean"))(key), draws(key).mean())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_batches_of_none_and_of_one(way: str) -> None:
+    f = auto_vmap(x=1, y=0)(both)
+    for batch in ((0,), (1,), (1, 1), (0, 3), (3, 0)):
+        x, y = array_of((*batch, 3), "float32", 2), array_of(batch, "float32", 3)
+        for fold in FUNCTIONS:
+            g = run(way, f.reduce(fold))
+            if fold in ("max", "min") and 0 in batch:
+                with pytest.raises(BatchShapeError, match=f"no {fold} of no examples"):
+                    g(x, y)
+            else:
+                check(g(x, y), reduced(f(x, y), batch, fold, None))
+
+
+def test_padding_that_counts_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As overlapping chunks would: see `test_reduce.py`."""
+    reducing_of = reduce_run.reducing_of
+    everything = lambda plan, spec, real=None: reducing_of(plan, spec)  # noqa: E731
+    monkeypatch.setattr(parts, "reducing_of", everything)
+    f = auto_vmap(x=0)(lambda x: x).reduce("sum").bucket(promote=None)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check(f(jnp.ones(29)), jnp.sum(jnp.ones(29)))
+
+
+def test_a_row_beyond_the_end_that_counts_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So would a mask that is one example too long."""
+    part_of = reduce_run.part_of
+
+    def one_more(layers: Any, group: Any, array: Any, valid: Any = None) -> Any:
+        longer = {axis: jnp.roll(rows, 1).at[0].set(True) for axis, rows in (valid or {}).items()}
+        return part_of(layers, group, array, longer)
+
+    monkeypatch.setattr(reduce_run, "part_of", one_more)
+    f = auto_vmap(x=0)(lambda x: x).reduce("sum").bucket(promote=None)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        check(f(jnp.ones(29)), jnp.sum(jnp.ones(29)))
