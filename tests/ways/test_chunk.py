@@ -514,3 +514,24 @@ def test_ten_million_examples_in_bounded_memory():
     shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
     used = f.chunk(size).jit().lower(shape).compile().memory_analysis().temp_size_in_bytes
     assert used <= 2**28
+
+
+@given(size=st.integers(2, 5000), most=st.integers(1, 600))
+def test_sizes_of_chunks_are_multiples_of_eight_where_that_costs_no_chunk(
+    size: int, most: int
+) -> None:
+    if most >= size:
+        return
+    (split,) = plan_chunks(plan_of((size,)), most).splits
+    count = -(-size // most)
+    assert split.step <= most
+    assert split.count == count
+    even = -(-size // count)
+    whole = -(-even // 8) * 8
+    if size % count:
+        assert split.step == (whole if whole <= most else even)
+    else:
+        assert split.step == even, "no example is computed twice"
+    (apart,) = plan_chunks(plan_of((size,)), most, overlaps=False).splits
+    assert apart.step <= most
+    assert apart.count <= count * 4 // 3 + 1

@@ -38,6 +38,8 @@ CACHES = (2**22, 2**25)
 SAMPLE = 2**28
 """Bytes of temporary memory of the part of a batch that sizes are timed on."""
 ROUNDS = 3
+MOST_ROUNDS, SHORT = 40, 0.3
+"""Short calls are timed in so many rounds at most, for so many seconds about."""
 LONG = 1.0
 """Seconds after which a size is not timed again."""
 BUDGET = 3.0
@@ -193,11 +195,13 @@ class Sizing:
     def _timed(
         self, args: Any, kwargs: Any, parts: Parts, sizes: Collection[int]
     ) -> dict[int, float]:
-        """The least seconds that each size took, of a few rounds, in turn."""
+        """The least seconds that each size took in turn: of a few rounds, of many if short."""
         for size in sizes:
             self._seconds(args, kwargs, parts, size)  # compiled, and its memory touched
         timed = {size: self._seconds(args, kwargs, parts, size) for size in sizes}
-        for _ in range(1, ROUNDS):
+        # Short calls are disturbed by all that goes on beside them, and cost little to repeat.
+        rounds = max(ROUNDS, min(MOST_ROUNDS, int(SHORT / max(sum(timed.values()), 1e-9))))
+        for _ in range(1, rounds):
             for size in sizes:
                 if timed[size] < LONG:
                     timed[size] = min(timed[size], self._seconds(args, kwargs, parts, size))
