@@ -21,7 +21,7 @@ import numpy as np
 from autovmap import auto_vmap
 
 ROUNDS = 5
-SAMPLE, SECONDS = 5e-3, 8.0
+SAMPLE, SECONDS = 5e-3, 6.0
 SIZES = (1, 8, 64)
 Row = tuple[str, Any, tuple[Any, ...]]
 RNG = np.random.default_rng(0)

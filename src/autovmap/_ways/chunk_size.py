@@ -38,7 +38,7 @@ CACHES = (2**22, 2**25)
 SAMPLE = 2**28
 """Bytes of temporary memory of the part of a batch that sizes are timed on."""
 ROUNDS = 3
-MOST_ROUNDS, SHORT = 40, 0.3
+MOST_ROUNDS, SHORT = 1000, 0.3
 """Short calls are timed in so many rounds at most, for so many seconds about."""
 LONG = 1.0
 """Seconds after which a size is not timed again."""
