@@ -16,6 +16,18 @@ SMALL = re.compile(
 """Words that belong to the next one."""
 
 
+WHOLE = re.compile(
+    "vmap got inconsistent sizes for array axes to be mapped|map its argument along axis"
+    "|entries corresponding to the positional arguments|inconsistent size for core dimension"
+    "|does not have enough dimensions for all core dimensions|does not match core dimensions"
+    "|output must be a tuple when multiple outputs are expected|require rank promotion"
+    "|wrong number of output arguments|wrong number of positional arguments"
+    "|contains negative numbers|jax.numpy.vectorize can only exclude integer or string arguments"
+    "|not a valid gufunc signature"
+)
+"""JAX's own words for what it refuses too. Other people's tests look for them, on one line."""
+
+
 def wrapped(text: str, before: int = 0) -> str:
     """A message in lines that terminals and pages show whole.
 
@@ -62,8 +74,10 @@ def _lines(line: str, room: int) -> list[str]:
 
 
 def _breaks(line: str) -> list[int]:
-    """Where a next line may begin: behind each space between words."""
-    return [found.start() + 1 for found in re.finditer(r"(?<=\S) (?=\S)", line)]
+    """Where a next line may begin: behind each space between words, but for known phrases."""
+    whole = [found.span() for found in WHOLE.finditer(line)]
+    spaces = (found.start() for found in re.finditer(r"(?<=\S) (?=\S)", line))
+    return [at + 1 for at in spaces if not any(a <= at < b for a, b in whole)]
 
 
 def _cost(line: str, at: int) -> float:

@@ -20,13 +20,19 @@ class AutoVmapError(Exception):
     SpecError <lambda>(): base rank x: got -1; a base rank is a non-negative int or None
     """
 
-    def __init__(self, message: str = "") -> None:
-        """`message` may have long lines: they are broken here.
+    message: str = ""
+    """What the error says, with long lines unbroken."""
 
-        A traceback puts the name of the class in front of the first.
-        """
+    def __init__(self, message: str = "") -> None:
+        """`message` may have long lines: they are broken where the error is shown."""
+        super().__init__()
+        self.reword(message)
+
+    def reword(self, message: str) -> None:
+        """Say something else: a traceback puts the name of the class in front of the first line."""
         kind = type(self)
-        super().__init__(wrapped(message, len(f"{kind.__module__}.{kind.__qualname__}: ")))
+        self.message = message
+        self.args = (wrapped(message, len(f"{kind.__module__}.{kind.__qualname__}: ")),)
 
 
 class SpecError(AutoVmapError, TypeError):
@@ -81,6 +87,6 @@ class CoreSizeError(AutoVmapError, ValueError):
     ...     auto_vmap("(n),(n)->()")(jnp.dot)(jnp.ones(3), jnp.ones(4))
     ... except CoreSizeError as error:
     ...     print(str(error).partition(" (n)")[0])
-    dot(): inconsistent size
-    for core dimension 'n': 3 in a and 4 in b
+    dot():
+    inconsistent size for core dimension 'n': 3 in a and 4 in b
     """

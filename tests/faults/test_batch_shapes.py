@@ -96,7 +96,7 @@ def test_31_strict() -> None:
 
 def test_31_a_position_that_a_result_lacks() -> None:
     function = auto_vmap(v=1, out_axes=2)(lambda v: {"a": v})
-    parts = ("<lambda>()", "out_axes", "the result['a']", "at 2", "1 dim;", "from -2 to 1")
+    parts = ("<lambda>()", "out_axes", "of result['a']", "at 2", "1 dim;", "from -2 to 1")
     with pytest.raises(RankError, match=says(*parts)):
         function(jnp.zeros((4, 3)))
 

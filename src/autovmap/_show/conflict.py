@@ -15,7 +15,7 @@ def draw_conflict(error: BatchShapeError, function: str) -> None:
     if error.axis is None or not error.leaves:
         return
     drawn = conflict_table(error.leaves, error.axis)
-    error.args = (f"{function}(): batch shapes do not broadcast\n{drawn}\n{error}",)
+    error.reword(f"{function}(): batch shapes do not broadcast\n{drawn}\n{error.message}")
 
 
 def conflict_table(leaves: Sequence[Leaf], axis: int) -> str:

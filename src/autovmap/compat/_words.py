@@ -1,15 +1,14 @@
 """What is refused under a foreign interface, in that interface's words."""
 
-import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from autovmap._lines import value_text, wrapped
+from autovmap._lines import value_text
 from autovmap.errors import AutoVmapError, SpecError
 
 FUNCTORCH = (("in_axes", "in_dims"), ("out_axes", "out_dims"), (", or give axis_size", ""))
-STRICT = r"strict=True\slets\snothing\sstretch\s\(vmap\snever\sdoes\),\sbut"
+STRICT = "strict=True lets nothing stretch (vmap never does), but"
 
 
 @contextmanager
@@ -21,12 +20,12 @@ def in_words_of(option: str) -> Generator[None]:
     try:
         yield
     except AutoVmapError as error:
-        error.args = (wrapped(_said(str(error), option)),)
+        error.reword(_said(error.message, option))
         raise
 
 
 def _said(text: str, option: str) -> str:
-    text = re.sub(STRICT, "vmap got inconsistent sizes for array axes to be mapped:", text)
+    text = text.replace(STRICT, "vmap got inconsistent sizes for array axes to be mapped:")
     text = text.replace(
         "\nGive them equal batch shapes, or give one of them no batch dims", _remedy(option)
     )
