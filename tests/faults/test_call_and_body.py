@@ -267,5 +267,6 @@ def test_42_the_note_where_no_array_has_a_rank() -> None:
     with pytest.raises(TypeError, match="NoneType") as raised:
         optional(None)
     assert raised.value.__notes__ == [
-        "in <lambda>(), called by autovmap with batch shape (); no array under a rank"
+        "in <lambda>(), called by autovmap with batch shape (); no array under a rank",
+        "x has a rank, but is None, so the function got None for it",
     ]
