@@ -44,8 +44,9 @@ def newton() -> Row:
         )
         return found.value
 
-    far = RNG.random(2000) < 0.05
-    return "optimistix, 2000 Newton solves", solve, (f32(np.where(far, 1e20, RNG.random(2000))),)
+    count = 20_000
+    targets = np.where(RNG.random(count) < 0.05, 1e20, RNG.random(count))
+    return f"optimistix, {count:,} Newton solves", solve, (f32(targets),)
 
 
 def neighbours() -> Row:
@@ -115,8 +116,9 @@ def bisection() -> Row:
         )
         return solver.run().params
 
-    targets = f32(10.0 ** RNG.uniform(-3, 1, 2000))
-    return "jaxopt, 2000 bisections", root, (targets, f32(10.0 ** RNG.uniform(1, 6, 2000)))
+    count = 20_000
+    targets = f32(10.0 ** RNG.uniform(-3, 1, count))
+    return f"jaxopt, {count:,} bisections", root, (targets, f32(10.0 ** RNG.uniform(1, 6, count)))
 
 
 def evidence() -> Row:

@@ -324,6 +324,8 @@ def sharded_axes(call: Call) -> tuple[int, ...]:
         spec = getattr(getattr(array, "sharding", None), "spec", ())
         if is_traced(array):  # it lies on no device, but on an Explicit mesh its type tells
             spec = entries(array)
+        if not any(spec):
+            continue
         for axis in range(-len(plan.batch_shape), 0):
             if is_mapped_along(leaf, axis):
                 dim = leaf.array_dim(axis)
