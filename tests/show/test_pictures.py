@@ -173,3 +173,20 @@ def test_sizes_that_are_tracers_are_no_matter() -> None:
     seen: list[str] = []
     jax.eval_shape(lambda x: seen.append(auto_vmap(x=0)(lambda x: x).plan(x).svg()), f32(4))
     assert "vmap -1 · 4" in seen[0]
+
+
+@pytest.mark.parametrize("look", ["dark", "light"])
+def test_a_page_that_says_its_look_decides(look: str) -> None:
+    """Not the reader's system: in Jupyter, VS Code, Colab, Sphinx's themes and Bootstrap."""
+    picture = broadcast().svg()
+    jupyter = {"dark": "false", "light": "true"}[look]
+    places = (
+        f"[data-jp-theme-light={jupyter}]",
+        f".vscode-{look}",
+        f"[theme={look}]",
+        f"[data-theme={look}]",
+        f"[data-bs-theme={look}]",
+    )
+    selector = f":is({','.join(places)}"
+    found = {"dark": f"{selector}) .autovmap", "light": f".autovmap:not({selector}) *)"}[look]
+    assert found in picture

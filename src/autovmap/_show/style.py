@@ -44,8 +44,11 @@ DARK = Look(
 )
 COLOURS = len(LIGHT.axes)
 
-DARK_PLACES = ('body[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
-LIGHT_PLACES = '[data-jp-theme-light="true"], .vscode-light, [data-theme="light"]'
+DARK_PLACES = (
+    "[data-jp-theme-light=false],.vscode-dark,[theme=dark],[data-theme=dark],[data-bs-theme=dark]"
+)
+LIGHT_PLACES = DARK_PLACES.replace("=false", "=true").replace("dark", "light")
+"""Pages that say themselves how they look: Jupyter, VS Code, Colab, Sphinx's themes, Bootstrap."""
 
 
 def rules(look: Look) -> list[tuple[str, str]]:
@@ -85,8 +88,8 @@ def style(name: str = "autovmap") -> str:
     ]
     light = [f".{name} {selector}{{{what}}}" for selector, what in rules(LIGHT)]
     scheme = [
-        f"svg.{name}:root {s},body:not({LIGHT_PLACES}) .{name} {s}{{{w}}}" for s, w in rules(DARK)
+        f"svg.{name}:root {s},.{name}:not(:is({LIGHT_PLACES}) *) {s}{{{w}}}" for s, w in rules(DARK)
     ]
-    places = [f":is({','.join(DARK_PLACES)}) .{name} {s}{{{w}}}" for s, w in rules(DARK)]
+    places = [f":is({DARK_PLACES}) .{name} {s}{{{w}}}" for s, w in rules(DARK)]
     dark = ["@media (prefers-color-scheme:dark){", *scheme, "}", *places]
     return "\n".join([*base, *light, *dark])
