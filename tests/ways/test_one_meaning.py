@@ -22,6 +22,9 @@ from autovmap._ways import bucket_run, chunk_run, loop_run, program, shard_run, 
 from one_meaning import KINDS, MESH, PLACES, WAYS, arguments, assert_same, function, ranks
 from strategies import cases, parts
 
+ALONE = ("loop", "partition", "chunk", "memory", "promoted", "bucket", "shard")
+"""The ways that are no chain of others, nor a chunk of another size."""
+
 
 def compare(way: str, batches: dict[str, tuple[int, ...]]) -> None:
     """Run a call in a way and as it is, and compare."""
@@ -32,8 +35,14 @@ def compare(way: str, batches: dict[str, tuple[int, ...]]) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_leaves_of_all_kinds_at_once(way: str) -> None:
+    compare(way, dict.fromkeys(KINDS, (3,)))
+
+
+@pytest.mark.slow  # each case compiles a program of its own
+@pytest.mark.parametrize("way", ALONE)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_leaf_of_every_kind_through_every_way(kind: str, way: str) -> None:
+def test_a_leaf_of_each_kind(kind: str, way: str) -> None:
     compare(way, {kind: (3,), "float32": (3,)})
 
 
@@ -194,14 +203,20 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "number in a tree": ((U, None, {"a": U, "b": 1}), (U, None, {"a": U, "b": 2})),
     "structure": ((U, None, {"a": U}), (U, None, {"b": U})),
 }
-KEPT = {name: way for name, way in WAYS.items() if name not in ("loop", "progress")}
+KEPT = [
+    pytest.param(way, id=name, marks=() if name in ALONE else pytest.mark.slow)
+    for name, way in WAYS.items()
+    if name not in ("loop", "progress")
+]
+
+SHARDED = [way for name, way in WAYS.items() if "shard" in name]
 
 
 @pytest.mark.parametrize("way", KEPT)
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_of_one_argument_gives_no_old_result(change: str, way: str) -> None:
+def test_a_change_of_one_argument_gives_no_old_result(change: str, way: Any) -> None:
     f = auto_vmap(x=0)(told)
-    run = KEPT[way](f)
+    run = way(f)
     x = np.arange(3.0, dtype=np.float32)
     for others in (*CHANGES[change], CHANGES[change][0]):
         assert run(x, *others)[1] == f(x, *others)[1]
@@ -209,13 +224,13 @@ def test_a_change_of_one_argument_gives_no_old_result(change: str, way: str) -> 
 
 @pytest.mark.parametrize("way", KEPT)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_change_of_a_setting_gives_no_old_result(setting: str, way: str) -> None:
+def test_a_change_of_a_setting_gives_no_old_result(setting: str, way: Any) -> None:
     f = auto_vmap(x=0)(told)
-    run = KEPT[way](f)
+    run = way(f)
     x = np.arange(3.0, dtype=np.float32)
     for around in (contextlib.nullcontext, SETTINGS[setting], contextlib.nullcontext):
         with around():
-            if setting == "mesh" and "shard" in way and around is not contextlib.nullcontext:
+            if setting == "mesh" and way in SHARDED and around is not contextlib.nullcontext:
                 continue  # a mesh of its own inside of another is JAX's to refuse
             assert run(x, U)[1] == f(x, U)[1]
 
