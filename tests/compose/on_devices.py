@@ -1,6 +1,7 @@
-"""What `test_devices.py` runs in a process of its own, which sees eight fake devices.
+"""What `test_devices.py` runs in processes of their own, which see eight fake devices.
 
-Run as a script, this prints what became of each check as JSON: null, or the traceback.
+Run as a script, with the name of a module and perhaps of some of its checks, this prints what
+became of each as JSON: null, or the traceback.
 """
 
 import functools
@@ -24,22 +25,27 @@ from compose import (
 )
 from compose.meshes import AUTO, EXPLICIT
 
-CHECKS: dict[str, Any] = {
-    f"{check.__name__}-{kind}": functools.partial(check, kind)
-    for check in on_devices_layouts.ON_BOTH
-    for kind in (AUTO, EXPLICIT)
-} | {
-    check.__name__: check
+MODULES = {
+    module.__name__.removeprefix("compose.on_devices_"): module
     for module in (
         on_devices_chunks,
         on_devices_layouts,
-        on_devices_reduce,
         on_devices_picky,
+        on_devices_reduce,
         on_devices_refusals,
         on_devices_shard,
     )
-    for check in module.ALONE
 }
+
+
+def checks(module: str) -> dict[str, Any]:
+    """The checks of a module by name; some run on a mesh of each kind."""
+    on_both = getattr(MODULES[module], "ON_BOTH", ())
+    return {
+        f"{check.__name__}-{kind}": functools.partial(check, kind)
+        for check in on_both
+        for kind in (AUTO, EXPLICIT)
+    } | {check.__name__: check for check in MODULES[module].ALONE}
 
 
 def outcome(run: Any) -> str | None:
@@ -52,4 +58,6 @@ def outcome(run: Any) -> str | None:
 
 if __name__ == "__main__":
     assert jax.device_count() == 8
-    json.dump({name: outcome(run) for name, run in CHECKS.items()}, sys.stdout)
+    module, *named = sys.argv[1:]
+    found = checks(module)
+    json.dump({name: outcome(found[name]) for name in named or found}, sys.stdout)
