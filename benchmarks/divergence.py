@@ -1,7 +1,8 @@
 """`chunk("auto")` over the best fixed size, on functions of other libraries.
 
 `python benchmarks/divergence.py` prints a row a function: seconds of one call with 1, 8 and 64
-examples at a time and with all of them, of what "auto" picked, and the ratio of that to the best.
+examples at a time and with all of them, of what "auto" picked, and the ratio of that to the best;
+then that of the fixed size which it picked, the same program, by which chance is told from choice.
 Examples of the first five differ in how long they take; those of the last three do not. A library
 that is not installed is left out: `pip install diffrax jaxkd jaxopt optimistix ott-jax tinygp`.
 """
@@ -179,9 +180,9 @@ def rows() -> Iterator[str]:
     yield (
         "| function | "
         + " | ".join(map(str, SIZES))
-        + " | all | auto: size | auto | over the best |"
+        + " | all | auto: size | auto | over the best | its size over the best |"
     )
-    yield "| --- |" + " --- |" * (len(SIZES) + 4)
+    yield "| --- |" + " --- |" * (len(SIZES) + 5)
     for case in CASES:
         try:
             name, function, arguments = case()
@@ -195,7 +196,10 @@ def rows() -> Iterator[str]:
         calls = [lambda f=f: f(*arguments) for f in (*chunked, tuned)]  # noqa: B023
         *took, auto = seconds(calls)
         shown = " | ".join(f"{1000 * s:.3g} ms" for s in took)
-        yield f"| {name} | {shown} | {size} | {1000 * auto:.3g} ms | {auto / min(took):.2f} |"
+        best, sizes = min(took), (*SIZES, examples)
+        picked = f"{took[sizes.index(size)] / best:.2f}" if size in sizes else ""
+        ratios = f"{auto / best:.2f} | {picked}"
+        yield f"| {name} | {shown} | {size} | {1000 * auto:.3g} ms | {ratios} |"
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ class Methods(Generic[Compiled, Lifted]):
         """Fold the results over the batch: one result for all examples.
 
         As `jnp`'s function of that name over the batched result, dtypes included. In chunks only
-        the fold is kept, and over a mesh one all-reduce for each output finishes it.
+        the fold is kept; over a mesh one all-reduce for each output finishes it, of most folds.
 
         >>> import jax
         >>> import jax.numpy as jnp
