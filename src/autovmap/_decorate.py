@@ -173,12 +173,13 @@ AS_VMAP = {"in_axes", "out_axes", "axis_name", "spmd_axis_name"}
 """The options that `jax.vmap` has as well."""
 
 
-def _parameters(function: Any) -> list[str]:
-    """The names of a callable's parameters, as far as they can be told."""
+def _needed(function: Any) -> list[str]:
+    """The names of a callable's parameters without a default, as far as they are known."""
     try:
-        return list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return []
+    return [p.name for p in parameters if p.default is p.empty]
 
 
 def _refuse_function_among_ranks(
@@ -197,11 +198,11 @@ def _refuse_function_among_ranks(
     said += [] if ranks is None else [f"ranks={value_text(ranks)}"]
     name, rest = shown_name(first), ", ".join(said)
     if len(by_position) == 1 and not ranks and named.keys() <= AS_VMAP:
-        declared = ", ".join(f"{parameter}=1" for parameter in _parameters(first))
+        declared = ", ".join(f"{parameter}=1" for parameter in _needed(first))
         raise SpecError(
-            f"auto_vmap({name}, {rest}): auto_vmap takes base ranks, not only axes: write "
+            f"auto_vmap({name}, {rest}): base ranks are missing; write "
             f"auto_vmap({declared or '...'})({name}) with each argument's number of dims for one "
-            f"example, or use autovmap.compat.jax.vmap, which is called as jax.vmap is"
+            f"example, or use autovmap.compat.jax.vmap, which is called like jax.vmap"
         )
     raise SpecError(
         f"auto_vmap({name}, {rest}): the ranks come first, then the function; write "

@@ -100,9 +100,9 @@ def test_every_method_has_its_own_remedies() -> None:
         ),
         (
             lambda: auto_vmap(fk, in_axes=(0, None)),
-            "auto_vmap(fk, in_axes=(0, None)): auto_vmap takes base ranks, not only axes: write "
+            "auto_vmap(fk, in_axes=(0, None)): base ranks are missing; write "
             "auto_vmap(angles=1, lengths=1)(fk) with each argument's number of dims for one "
-            "example, or use autovmap.compat.jax.vmap, which is called as jax.vmap is",
+            "example, or use autovmap.compat.jax.vmap, which is called like jax.vmap",
         ),
         (
             lambda: auto_vmap(fk, 0, in_axes=0),

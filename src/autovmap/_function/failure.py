@@ -36,7 +36,7 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         return found
     error.add_note(note(plan))
     if plan.pattern is not None:
-        error.add_note(f"under the pattern {plan.pattern}")
+        error.add_note(f"under the pattern {plan.pattern}{_no_core(plan.pattern)}")
     if engine.ways.bucket is not None:
         error.add_note("under .bucket(), which pads batch sizes")
     static = engine.jit_options(partition=True).static
@@ -53,6 +53,13 @@ def _of_ref(engine: Engine, error: Exception, call: Call) -> Exception | None:
         return None
     refs = [path for path, _ in engine.binder.unranked(call, kind=REF)]
     return shared_ref(error, refs, engine.name, engine.ways.shard is not None)
+
+
+def _no_core(pattern: str) -> str:
+    """Brackets that were forgotten: without any, each axis is a batch axis."""
+    if "[" in pattern:
+        return ""
+    return ", which has no axis in brackets: the function sees scalars"
 
 
 def _way(ways: Ways) -> str:

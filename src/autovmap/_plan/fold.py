@@ -32,7 +32,8 @@ def folded_axes(plan: PlanData, reduce: Reduce, names: Sequence[Hashable]) -> fr
             if not -block <= given < block:
                 raise BatchShapeError(
                     f"{plan.function}.reduce(axes={given}): the batch shape "
-                    f"{tuple_text(plan.batch_shape)} has no axis {given}"
+                    f"{tuple_text(plan.batch_shape)} has no axis {given}; "
+                    + (f"give one from {-block} to {block - 1}" if block else "leave axes out")
                 )
             found.append(given - block if given >= 0 else given)
         else:
