@@ -1,6 +1,5 @@
 """A batch over the devices of a mesh, by `jax.shard_map`."""
 
-import functools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +28,6 @@ class Local:
     """The mesh axes on which batch axes lie."""
     rows: Mapping[Placed, Any]
     """Which examples of each such axis a device has: some beyond the end if sizes don't divide."""
-
-
-class Nowhere:
-    """In place of a `Local` where a part is traced that lies on no device yet: not to be asked."""
 
 
 Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
@@ -96,7 +91,8 @@ def sharded(
 
     def outside() -> Any:
         shapes = [_part_shape(leaves[i], shards, i) for i in arrays]
-        return mapped(*traced_outside(functools.partial(part, Nowhere()), shapes))
+        here = lambda *rows: part(_here(shards), *rows)  # noqa: E731
+        return mapped(*traced_outside(here, shapes, dict(mesh.shape).items()))
 
     # With a `custom_vjp` it is the backward pass that would fail, later, inside.
     first, other = (outside, within) if custom else (within, outside)

@@ -6,7 +6,8 @@ function and in the rules of its derivatives. Traced beforehand, none of their c
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -17,10 +18,13 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 Flat = Callable[..., list[Any]]
 """A function of arrays that returns a list of them."""
+Axes = Collection[tuple[Hashable, int]]
+Trace = Callable[..., Any]
+"""`jax.make_jaxpr`, which knows the mesh's axes."""
 
 
 def traced_outside(
-    function: Callable[..., Any], shapes: Sequence[Any]
+    function: Callable[..., Any], shapes: Sequence[Any], axes: Axes
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The same function, with its trace and those of its derivatives made now.
 
@@ -33,18 +37,20 @@ def traced_outside(
     Args:
         function: a function of arrays, of any pytree of arrays for a result.
         shapes: the shapes of its arguments.
+        axes: names and sizes of the mesh's axes, over which it may communicate.
     """
     with _no_mesh():
-        return _traced(function, shapes)
+        return _traced(function, shapes, functools.partial(jax.make_jaxpr, axis_env=list(axes)))
 
 
 def _traced(
-    function: Callable[..., Any], shapes: Sequence[Any]
+    function: Callable[..., Any], shapes: Sequence[Any], trace: Trace
 ) -> tuple[Callable[..., Any], list[Any]]:
-    closed, result = jax.make_jaxpr(function, return_shape=True)(*shapes)
+    closed, result = trace(function, return_shape=True)(*shapes)
     jaxpr, consts = closed.jaxpr, closed.consts
     opened = jaxpr.replace(constvars=(), invars=[*jaxpr.constvars, *jaxpr.invars])
-    run = _differentiable(jaxpr_as_fun(ClosedJaxpr(opened, ())), [*map(_shape, consts), *shapes])
+    flat = jaxpr_as_fun(ClosedJaxpr(opened, ()))
+    run = _differentiable(flat, [*map(_shape, consts), *shapes], trace)
 
     def traced(*arrays: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(result), run(*arrays))
@@ -52,9 +58,9 @@ def _traced(
     return traced, list(consts)
 
 
-def _differentiable(run: Flat, shapes: Sequence[Any]) -> Flat:
+def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace) -> Flat:
     """A function with rules for its derivatives that are traced already."""
-    results = jax.eval_shape(run, *shapes)
+    results = trace(run, return_shape=True)(*shapes)[1]
     given = [i for i, x in enumerate(shapes) if _is_inexact(x)]
     made = [i for i, x in enumerate(results) if _is_inexact(x)]
     if not given or not made:
@@ -67,16 +73,20 @@ def _differentiable(run: Flat, shapes: Sequence[Any]) -> Flat:
         outputs = run(*merged)
         return [outputs[i] for i in made], outputs
 
-    forward, backward = _reverse(chosen, shapes, given, [results[i] for i in made])
+    forward, backward = _reverse(chosen, shapes, given, [results[i] for i in made], trace)
     try:
-        tangent = _forward(chosen, shapes, given)
+        tangent = _forward(chosen, shapes, given, trace)
     except Exception:  # a `custom_vjp` has no forward mode
         return _by_vjp(run, forward, backward, len(shapes), given, made)
     return _by_jvp(run, forward, backward, tangent, given, made)
 
 
 def _reverse(
-    chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[int], made: Sequence[Any]
+    chosen: Callable[..., Any],
+    shapes: Sequence[Any],
+    given: Sequence[int],
+    made: Sequence[Any],
+    trace: Trace,
 ) -> tuple[Callable[..., Any], Flat]:
     """Both passes of reverse mode: outputs with residuals; cotangents from those and residuals."""
     structure: list[Any] = []
@@ -91,8 +101,8 @@ def _reverse(
     def backward(residuals: Any, cotangents: Any) -> list[Any]:
         return list(jax.tree.unflatten(structure[0], residuals)(list(cotangents)))
 
-    closed, (outputs, residuals) = jax.make_jaxpr(forward, return_shape=True)(*shapes)
-    back = jaxpr_as_fun(jax.make_jaxpr(backward)(residuals, made))
+    closed, (outputs, residuals) = trace(forward, return_shape=True)(*shapes)
+    back = jaxpr_as_fun(trace(backward)(residuals, made))
 
     def ahead(*arrays: Any) -> Any:
         found = jaxpr_as_fun(closed)(*arrays)
@@ -101,7 +111,9 @@ def _reverse(
     return ahead, lambda residuals, cotangents: back(*residuals, *cotangents)
 
 
-def _forward(chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[int]) -> Flat:
+def _forward(
+    chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[int], trace: Trace
+) -> Flat:
     """The tangents of the outputs, from the arguments and their tangents."""
 
     def forward(arrays: Any, tangents: Any) -> Any:
@@ -109,7 +121,7 @@ def _forward(chosen: Callable[..., Any], shapes: Sequence[Any], given: Sequence[
         run = lambda *x: chosen(arrays, x)  # noqa: E731
         return jax.jvp(run, inexact, list(tangents), has_aux=True)[1]
 
-    closed = jax.make_jaxpr(forward)(list(shapes), [shapes[i] for i in given])
+    closed = trace(forward)(list(shapes), [shapes[i] for i in given])
     return lambda arrays, tangents: jaxpr_as_fun(closed)(*arrays, *tangents)
 
 
