@@ -3,15 +3,17 @@
 As lineax, optimistix and diffrax do; inside of `shard_map` every array has another type.
 """
 
+import functools
 import importlib.util
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import PartitionSpec as P
 
-from autovmap import auto_vmap
+from autovmap import SpecError, auto_vmap
 from compose.meshes import AUTO, EXPLICIT, mesh_of, use_mesh
 from compose.on_devices_shard import counted
 
@@ -113,6 +115,59 @@ def close(found: Any, right: Any) -> None:
     np.testing.assert_allclose(np.asarray(found), np.asarray(right), rtol=1e-4, atol=1e-5)
 
 
+def picky_folds() -> None:
+    """Folded over the devices, all at once and in chunks; a gradient of it and for each example."""
+    for kind in KINDS:
+        for size in (8, 7):
+            args = args_of(size)
+            for fold in ("sum", "mean", "max", "logsumexp"):
+                folded = forward.reduce(fold)
+                right = folded(*args)
+                for f in (folded, folded.chunk(1)):
+                    close(f.shard("a", mesh=mesh_of(kind))(*args), right)
+            lifted = forward.lift(jax.grad).reduce("mean")
+            close(lifted.shard("a", mesh=mesh_of(kind))(*args), lifted(*args))
+    for size in (8, 7):
+        args = args_of(size)
+        for function in (forward, backward):
+            folded = function.reduce("mean")
+            f = folded.shard("a", mesh=mesh_of(AUTO))
+            gradients = [jax.grad(g, (0, 1, 2))(*args) for g in (f, folded)]
+            jax.tree.map(close, *gradients)
+
+
+def picky_maps() -> None:
+    """A gradient that is mapped, and forward mode of many tangents."""
+    for size in (8, 7):
+        x, y, _ = args_of(size)
+        sharded = forward.shard("a", mesh=mesh_of(AUTO))
+        for f, g in ((sharded.jit(), forward.jit()), (sharded, forward)):
+            pairs = [functools.partial(total_of, one, x, y) for one in (f, g)]
+            for change in (jax.grad, jax.jacfwd):
+                close(*[jax.vmap(change(one))(jnp.arange(1.0, 4.0)) for one in pairs])
+        close(*[jax.jacfwd(functools.partial(swapped, one))(x, y) for one in (sharded, forward)])
+
+
+def total_of(f: Any, x: Any, y: Any, scale: Any) -> Any:
+    return f(x, y, scale).sum()
+
+
+def swapped(f: Any, x: Any, y: Any) -> Any:
+    return f(x, y, jnp.float32(2))
+
+
+def picky_second_derivatives() -> None:
+    """Refused by name around the call; right where each example is differentiated."""
+    x, y, _ = args_of(8)
+    f = forward.shard("a", mesh=mesh_of(AUTO))
+    slope = jax.grad(functools.partial(total_of, f, x, y))
+    for twice in (jax.grad(slope), lambda s: jax.jvp(slope, (s,), (s,))):
+        with pytest.raises(SpecError, match=r"f\.lift\(jax\.hessian\)\.shard"):
+            twice(1.5)
+    lifted = forward.lift(jax.hessian)
+    close(lifted.shard("a", mesh=mesh_of(AUTO))(x, y, 1.5), lifted(x, y, 1.5))
+
+
 def picky_keys() -> None:
     key = jax.random.key(0)
     for size in (8, 7):
@@ -169,6 +224,9 @@ def picky_on_two_axes() -> None:
 ALONE = (
     picky_values_and_collectives,
     picky_derivatives,
+    picky_folds,
+    picky_maps,
+    picky_second_derivatives,
     picky_keys,
     picky_libraries,
     picky_on_two_axes,

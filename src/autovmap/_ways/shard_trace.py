@@ -13,8 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import SymbolicZero, linear_call
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+
+from autovmap.errors import SpecError
 
 Flat = Callable[..., list[Any]]
 """A function of arrays that returns a list of them."""
@@ -73,7 +76,10 @@ def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace) -> Flat:
         outputs = run(*merged)
         return [outputs[i] for i in made], outputs
 
-    forward, backward = _reverse(chosen, shapes, given, [results[i] for i in made], trace)
+    try:
+        forward, backward = _reverse(chosen, shapes, given, [results[i] for i in made], trace)
+    except Exception:  # there is none of it: of a greatest value over devices, for one
+        return run
     try:
         tangent = _forward(chosen, shapes, given, trace)
     except Exception:  # a `custom_vjp` has no forward mode
@@ -151,7 +157,9 @@ def _by_jvp(
             return [every[i] for i in moved]
 
         known = (list(arrays), residuals)
-        found = linear_call(ahead, back, known, [tangents[i] for i in moved])
+        found = _linear(
+            ahead, back, known, [tangents[i] for i in moved], [outputs[i] for i in made]
+        )
         every: list[Any] = [np.zeros(x.shape, jax.dtypes.float0) for x in outputs]
         for i, x in zip(made, found, strict=True):
             every[i] = x
@@ -159,6 +167,48 @@ def _by_jvp(
 
     call.defjvp(rule, symbolic_zeros=True)
     return call
+
+
+def _linear(
+    ahead: Callable[..., Any],
+    back: Callable[..., Any],
+    known: Any,
+    tangents: list[Any],
+    results: Sequence[Any],
+) -> list[Any]:
+    """A linear map with its transpose, as the solution of a linear system, which JAX can map.
+
+    `jax.custom_derivatives.linear_call` says the same more plainly, but can't be mapped. What the
+    system itself is would only matter to a derivative by `known`, which is refused.
+    """
+    # Linear in the tangents, as a transpose wants all of the right-hand side to be unknown.
+    nothing = sum(jnp.sum(lax.reshape(x, (x.size,))[:0]) for x in tangents)
+    zeros = [jnp.broadcast_to(nothing, x.shape).astype(x.dtype) for x in results]
+    known = _once(known)
+
+    def solved(_: Any, both: Any) -> Any:
+        return both[0], [x + y for x, y in zip(both[1], ahead(known, both[0]), strict=True)]
+
+    def transposed(_: Any, both: Any) -> Any:
+        return [x + y for x, y in zip(both[0], back(known, both[1]), strict=True)], both[1]
+
+    both = (tangents, zeros)
+    return lax.custom_linear_solve(lambda both: both, both, solved, transposed)[1]
+
+
+@jax.custom_jvp
+def _once(known: Any) -> Any:
+    """What a derivative is worked out from, and may not be differentiated itself."""
+    return known
+
+
+@_once.defjvp
+def _(*_: Any) -> Any:
+    raise SpecError(
+        "f.shard(...): a function that JAX can't trace on a part of a mesh is traced beforehand, "
+        "and its derivative can't be differentiated once more; differentiate each example, "
+        "and shard the result: f.lift(jax.hessian).shard(...)"
+    )
 
 
 def _by_vjp(
