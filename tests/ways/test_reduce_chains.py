@@ -10,6 +10,8 @@ from autovmap import BatchShapeError, SpecError, auto_vmap
 from autovmap._ways import parts, reduce_run
 from ways.test_reduce import FUNCTIONS, WAYS, array_of, check, reduced
 
+QUICK = ("plain", "chunk", "loop", "bucket")
+EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 X, Y = array_of((4, 1, 3), "float32", 0) + 0.5, array_of((5,), "float32", 1)
 
 
@@ -26,7 +28,7 @@ def run(way: str, f: Any) -> Any:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_outer_and_batch(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both).outer("x", "y")
     for axes in (None, (0, -1), 1):
@@ -38,7 +40,7 @@ def test_outer_and_batch(way: str) -> None:
     check(run(way, more.reduce("sum"))(X, Y), reduced(more(X, Y), (3, 4, 5), "sum", None))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_outputs_that_are_not_stretched(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both)
     short = f.replace(stretch_outputs=False)
@@ -50,7 +52,7 @@ def test_outputs_that_are_not_stretched(way: str) -> None:
         check(got, {**want, "x": want["x"][:1]})  # along the other axis x has one example
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_statics_and_defaults(way: str) -> None:
     def powers(x: Any, n: int = 2, kind: str = "a", *, scale: Any = 1.0) -> Any:
         total = x
@@ -90,14 +92,14 @@ class Line:
         return self.a * x
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_bound_methods(way: str) -> None:
     line, lines = Line(jnp.float32(2)), Line(Y)
     check(run(way, line.at.reduce("mean"))(X), reduced(line.at(X), (4, 1), "mean", None))
     check(run(way, lines.own.reduce("max"))(X), reduced(lines.own(X), (4, 5), "max", None))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_draws_are_those_of_the_plain_call(way: str) -> None:
     f = auto_vmap(key="key", x=1, randomness="different")(
         lambda key, x: {"draw": jax.random.normal(key, (3,)), "x": x}
@@ -112,7 +114,7 @@ def test_draws_are_those_of_the_plain_call(way: str) -> None:
         check(run(way, draws.reduce("mean"))(key), draws(key).mean())
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_batches_of_none_and_of_one(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both)
     for batch in ((0,), (1,), (1, 1), (0, 3), (3, 0)):

@@ -24,6 +24,8 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "progress": lambda f: f.chunk(4, progress=lambda done, total: None),
     "loop": lambda f: f.loop(),
 }
+QUICK = ("plain", "chunk", "loop")
+EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 RNG = np.random.default_rng(0)
 
 
@@ -147,7 +149,7 @@ def folded(f: Any, fold: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_equals_the_sum_of_gradients(case: str, way: str, summed: list[bool]) -> None:
     f, options, args, kwargs = CASES[case]
     plain = f.lift(jax.grad, **options)
@@ -266,6 +268,7 @@ def test_one_bad_example_spoils_what_it_would(bad: float) -> None:
         np.testing.assert_allclose(WAYS[way](plain.reduce("sum"))(w, x), want, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_of_it() -> None:
     f, _, args, _ = CASES["mlp"]
     total = lambda g: lambda p: sum((x**2).sum() for x in jax.tree.leaves(g(p, *args[1:])))  # noqa: E731
