@@ -22,10 +22,10 @@ if _TYPE_CHECKING:
     from autovmap._named.decorated import NamedVmapped as NamedVmapped
     from autovmap._named.decorated import named_vmap as named_vmap
     from autovmap._show.plan import Plan as Plan
-    from autovmap._ways.program import BucketStats as BucketStats
+    from autovmap._ways.bucket_program import BucketStats as BucketStats
 else:  # loaded when they are asked for: half of the library, which many programs never use
     _LATER = {
-        "BucketStats": "autovmap._ways.program",
+        "BucketStats": "autovmap._ways.bucket_program",
         "NamedVmapped": "autovmap._named.decorated",
         "Plan": "autovmap._show.plan",
         "named_vmap": "autovmap._named.decorated",

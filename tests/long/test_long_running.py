@@ -21,7 +21,7 @@ pytestmark = [
 MANY = 200_000 if PROFILE == "deep" else 100_000
 GROWTH = 2**25
 """What JAX, Python and the allocator may take more once all is warm: under 600 bytes a call."""
-FLAT = ("AutoVmapped", "BoundedCache", "Jitted", "Kept")
+FLAT = ("AutoVmapped", "BoundedCache", "Jitted", "Programs")
 
 
 def measured(count: int, how: str, honest: str, timeout: float) -> list[dict[str, int]]:

@@ -135,6 +135,7 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     style: Style
+    layout: Layout
     leaves: list[Any]
     treedef: Any
     planned: KeptPlan
@@ -172,7 +173,8 @@ class Call:
 def looks_for_keys(spec: Spec) -> bool:
     """Whether a key without a rank is a mistake: under "error", and in `f.batch`, if not said."""
     randomness = spec.options.randomness
-    drawn = randomness is None and any(size > 1 for size in spec.extent.prepended)
+    prepended = spec.extent.prepended
+    drawn = bool(prepended) and randomness is None and any(size > 1 for size in prepended)
     return randomness == "error" or drawn
 
 
@@ -200,15 +202,7 @@ class Binder:
         style = self._style(args, kwargs)
         for slot in style.checked:
             refuse_arrays(slot.value(args, kwargs), slot.rank, slot.path, self._spec.function)
-        args += style.default_args
-        if style.default_kwargs:
-            kwargs = {**kwargs, **style.default_kwargs}
-        if self._spec.numpy_calls:
-            args, kwargs = _as_arrays(style.slots, args, kwargs)
-        values = [
-            args[slot.place] if isinstance(slot.place, int) else kwargs[slot.place]
-            for slot in style.slots
-        ]
+        args, kwargs, values = self._values(style, args, kwargs)
         if not run:
             for slot, value in zip(style.slots, values, strict=True):
                 refuse_shape(value, slot.rank, slot.path, self._spec.function)
@@ -224,6 +218,49 @@ class Binder:
             layout = self._layout(style, values)
             if is_storable(treedef):
                 self._layouts.put(structure, layout)
+        planned = self._planned(layout, leaves, values, run)
+        call = Call(args, kwargs, style, layout, leaves, treedef, planned)
+        if self._spec.options.strict and (forgotten := self.forgotten(call)):
+            self._refuse_forgotten(*forgotten[0], call)
+        if looks_for_keys(self._spec) and call.planned.plan.batch_shape:
+            self._refuse_shared_keys(call)
+        return call
+
+    def again(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """A call that was bound, with other arrays: those that a trace of its program has.
+
+        None if it is another one. It is planned anew only where its shapes differ, as in a bucket.
+        """
+        style = self._style(args, kwargs)
+        args, kwargs, values = self._values(style, args, kwargs)
+        leaves, treedef = jax.tree.flatten(values)
+        try:
+            if style is not call.style or treedef != call.treedef:
+                return None
+        except Exception:  # what the treedefs hold can't be compared
+            return None
+        planned = call.planned
+        if [_shape_of(leaves[i]) for i in planned.places] != [
+            _shape_of(call.leaves[i]) for i in planned.places
+        ]:
+            planned = self._planned(call.layout, leaves, values)
+        return Call(args, kwargs, style, call.layout, leaves, treedef, planned)
+
+    def _values(
+        self, style: Style, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], list[Any]]:
+        """The arguments with the defaults of ranked ones, and the values of these."""
+        args += style.default_args
+        if style.default_kwargs:
+            kwargs = {**kwargs, **style.default_kwargs}
+        if self._spec.numpy_calls:
+            args, kwargs = _as_arrays(style.slots, args, kwargs)
+        return args, kwargs, [slot.value(args, kwargs) for slot in style.slots]
+
+    def _planned(
+        self, layout: Layout, leaves: Sequence[Any], values: Sequence[Any], run: bool = True
+    ) -> KeptPlan:
+        """The plan of some leaves, which is kept with `run`."""
         key = (layout, *[facts(leaves[i]) for i in layout.ranked])
         planned = self._plans.get(key) if run else None
         if planned is None:
@@ -236,12 +273,7 @@ class Binder:
                 raise
             if run:
                 self._plans.put(key, planned)
-        call = Call(args, kwargs, style, leaves, treedef, planned)
-        if self._spec.options.strict and (forgotten := self.forgotten(call)):
-            self._refuse_forgotten(*forgotten[0], call)
-        if looks_for_keys(self._spec) and call.planned.plan.batch_shape:
-            self._refuse_shared_keys(call)
-        return call
+        return planned
 
     def _refuse_shared_keys(self, call: Call) -> None:
         """Refuse typed keys without a rank that all examples would share, unless declared None."""
@@ -288,7 +320,7 @@ class Binder:
 
     def _style(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Style:
         way = (len(args), *kwargs)
-        style = self._styles.get(way)
+        style = self._styles.find(way)
         if style is None:
             style = _style(self._spec, self._signature, args, kwargs, self._class_first)
             self._styles.put(way, style)
@@ -311,16 +343,16 @@ class Binder:
                     raise SpecError(undeclared_position(path, tree, where))
             groups += [self._spec.extent.group_of(slot.parameter)] * len(at)
             positions += [tree.index if isinstance(tree, Position) else None for _, tree, _ in at]
-        ranks = tuple(cast("Rank", tree) for _, tree, _ in found)
+        ranks = tuple([cast("Rank", tree) for _, tree, _ in found])
         both = zip(ranks, positions, strict=True)
         return Layout(
-            paths=tuple(path for path, _, _ in found),
+            paths=tuple([path for path, _, _ in found]),
             ranks=ranks,
-            positions=tuple(position or 0 for position in positions),
-            whole=tuple(whole for _, _, whole in found),
+            positions=tuple([position or 0 for position in positions]),
+            whole=tuple([whole for _, _, whole in found]),
             groups=tuple(groups),
             ranked=tuple(
-                i for i, (rank, at) in enumerate(both) if rank != UNMAPPED and at is not None
+                [i for i, (rank, at) in enumerate(both) if rank != UNMAPPED and at is not None]
             ),
         )
 
@@ -353,6 +385,11 @@ class Binder:
         for i, leaf in zip(places, rows, strict=True):
             refuse_short_ref(leaves[i], leaf, plan.batch_shape, function)
         return KeptPlan(plan, tuple(places))
+
+
+def _shape_of(leaf: Any) -> Any:
+    """The shape of an array; a number has none to tell."""
+    return getattr(leaf, "shape", ())
 
 
 def may_promote() -> str:

@@ -53,9 +53,10 @@ from autovmap.errors import BatchShapeError, SpecError
 
 if TYPE_CHECKING:
     from autovmap._show.plan import Plan
+    from autovmap._ways.bucket_program import BucketStats
     from autovmap._ways.jit import JitOptions
     from autovmap._ways.parts import Parts
-    from autovmap._ways.program import BucketStats, Kept
+    from autovmap._ways.program import Programs
     from autovmap._ways.reduce_known import KnownFold, Remembered
 
 ARRAYS = (jax.Array, np.ndarray)
@@ -160,21 +161,18 @@ class Engine:
         return self.skip_first and next(iter(self.signature.parameters), "") == "cls"
 
     @functools.cached_property
-    def programs(self) -> "Kept":
+    def programs(self) -> "Programs":
         """The compiled programs that a way of running keeps."""
-        from autovmap._ways.program import Kept
+        from autovmap._ways.program import Programs
 
-        static = self.jit_options(partition=True).static
-        run = self.run_traced
-        bucket = self.ways.bucket
+        bucket, run_block = self.ways.bucket, None
         if bucket is not None and bucket.block is not None:
             # A block has one batch axis: what callers said of the others is done around it.
             declared = replace(self.declared, extent=NO_EXTENT)
             ways = replace(self.ways, bucket=None)
             run_block = self._like(self.function, declared, ways, self.skip_first).run_traced
-        else:
-            run_block = None
-        return Kept(run, self.spec, self.ways, static, self.grouping, run_block)
+        static = self.jit_options(partition=True).static
+        return Programs(self, self.spec, static, run_block)
 
     def jit_options(self, **given: Any) -> "JitOptions":
         """What is static and what donated in a compiled call: see `jit_options`."""
@@ -216,11 +214,11 @@ class Engine:
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the function on every example of a batch at once."""
+        if self.ways.compiled:
+            return self.run_program(args, kwargs)
         call = self.bind(args, kwargs)
         if self._is_direct:
             self.shortcut.keep(call)
-        if self.ways.compiled and not call.planned.plan.trivial:
-            return self.run_program(call, args, kwargs)
         return self.run(call)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: bool = True) -> Call:
@@ -278,14 +276,14 @@ class Engine:
         """Where a plan's outputs go: for all calls of this function the same."""
         return self.grouping
 
-    def run_program(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run_program(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call by a kept program; a deleted array is found out here, before any trace."""
         try:
-            return self.programs.run(call, args, kwargs)
+            return self.programs.run(args, kwargs)
         except RuntimeError as error:
             from autovmap._function.failure import diagnosed
 
-            found = diagnosed(self, error, call)
+            found = diagnosed(self, error, self.bind(args, kwargs))
             if found is None:
                 raise
             raise found from error
@@ -296,14 +294,17 @@ class Engine:
         kwargs: dict[str, Any],
         parts: "Parts | None" = None,
         state: Any = (),
+        like: Call | None = None,
     ) -> Any:
         """What a compiled program does of a call, inside its trace.
 
         `parts` and `state` are those of a kept program; under `f.jit()` they are decided here.
+        `like` is the call as it was bound outside, if it was.
         """
         if self.rules is not None:
             return self.for_call(args, kwargs).run_traced(args, kwargs, parts, state)
-        call = self.bind(args, kwargs)
+        call = None if like is None else self.binder.again(like, args, kwargs)
+        call = call or self.bind(args, kwargs)
         if parts is None and self.ways.compiled:
             parts = self.programs.decide(call, args, kwargs)
         return self.run(call, parts, state)
@@ -385,7 +386,7 @@ class Engine:
         """What the calls of a bucketed function have come to, whatever its object answered."""
         if self.rules is None:
             return self.programs.stats()
-        from autovmap._ways.program import BucketStats
+        from autovmap._ways.bucket_program import BucketStats
 
         parts = [astuple(engine.programs.stats()) for engine in self.rules.engines()]
         return BucketStats(*map(sum, zip(*parts, strict=True)))

@@ -14,7 +14,7 @@ from autovmap.errors import SpecError
 
 if TYPE_CHECKING:
     from autovmap._show.plan import Plan
-    from autovmap._ways.program import BucketStats
+    from autovmap._ways.bucket_program import BucketStats
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)

@@ -1,17 +1,18 @@
 """A plan that is run with more around it than its nest of vmaps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autovmap._plan.plan import PlanData
 from autovmap._run.depend import shorten
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, make_nest, run
 from autovmap._spec.spec import Spec
-from autovmap._ways.loop_run import run_loop
 from autovmap._ways.options import Ways
-from autovmap._ways.parts import WHOLE, Parts, run_parts, run_reduced
-from autovmap._ways.reduce_known import Remembered
+from autovmap._ways.parts import WHOLE, Parts, run_parts
+
+if TYPE_CHECKING:
+    from autovmap._ways.reduce_known import Remembered
 
 
 def run_in_way(
@@ -23,7 +24,7 @@ def run_in_way(
     leaves: Sequence[Any],
     parts: Parts | None = None,
     state: Any = (),
-    known: Remembered | None = None,
+    known: "Remembered | None" = None,
 ) -> Any:
     """Run a plan in a loop or in parts, folded, or with outputs that are not stretched.
 
@@ -40,8 +41,12 @@ def run_in_way(
     """
     parts = parts or WHOLE
     if spec.reduce is not None:
+        from autovmap._ways.reduce_parts import run_reduced
+
         return run_reduced(plan, spec, ways.looped, body, leaves, grouping, parts, state, known)
     if ways.looped:
+        from autovmap._ways.loop_run import run_loop
+
         return run_loop(plan, body, leaves, grouping)
     if ways.compiled:
         return run_parts(plan, parts, body, leaves, grouping, state)

@@ -26,7 +26,7 @@ class Layer:
     @property
     def unmapped(self) -> bool:
         """Whether no leaf is mapped, so that vmap must be told the size."""
-        return all(axis is None for axis in self.in_axes)
+        return self.in_axes.count(None) == len(self.in_axes)
 
 
 def layers(
@@ -51,7 +51,7 @@ def layers(
         spmd_name = spmd_names[axis] if -axis <= len(spmd_names) else None
         if size == 1 and name is None and not any(is_mapped_along(leaf, axis) for leaf in leaves):
             continue
-        in_axes = tuple(in_axis(leaf, axis) for leaf in leaves)
+        in_axes = tuple([in_axis(leaf, axis) for leaf in leaves])
         found.append(Layer(size, axis, in_axes, name, spmd_name))
     return tuple(found)
 

@@ -71,7 +71,7 @@ class Leaf:
         """Its batch shape."""
         if self.placed is not None:
             return tuple(size for axis, size in self.placed if axis is not None)
-        return self.shape[self.position : self.position + self.batch_ndim]
+        return self.shape[self.position : len(self.shape) - self.rank + self.position]
 
     @property
     def core(self) -> Shape:
@@ -84,8 +84,9 @@ class Leaf:
         """Its size along a batch axis of the call (-1 is the last), or None where it has none."""
         if self.placed is not None:
             return next((size for own, size in self.placed if own == axis), None)
-        index = self.batch_ndim + self.offset + axis
-        return self.batch[index] if 0 <= index < self.batch_ndim else None
+        ndim = len(self.shape) - self.rank
+        index = ndim + self.offset + axis
+        return self.shape[self.position + index] if 0 <= index < ndim else None
 
     def array_dim(self, axis: int) -> int:
         """The dim that lies along a batch axis which the leaf has."""

@@ -38,7 +38,9 @@ class Group:
         return self.axes is None or axis in self.axes
 
     def has(self, layer: Layer) -> bool:
-        """Whether the outputs get a dim from a layer."""
+        """Whether the outputs get a dim from a layer: they hold its axis, and are stretched."""
+        if self.items is None and self.axes is None:  # as most are
+            return self.position is not None
         return self.holds(layer.axis) and self.stretches(layer.axis)
 
     def layout(self, axes: Sequence[int]) -> tuple[Item, ...]:
@@ -70,7 +72,7 @@ def dims_of(layout: Sequence[Item], axes: Sequence[int]) -> tuple[int, ...]:
     """
     rest = layout.index(None) if None in layout else len(layout)
     places = [layout.index(axis) for axis in axes]
-    return tuple(at if at < rest else at - len(layout) for at in places)
+    return tuple([at if at < rest else at - len(layout) for at in places])
 
 
 def layer_out_axis(group: Group, layers: Sequence[Layer], i: int) -> int | None:
@@ -82,6 +84,8 @@ def layer_out_axis(group: Group, layers: Sequence[Layer], i: int) -> int | None:
     >>> layer_out_axis(Group(1), nest, 0), layer_out_axis(Group(-1), nest, 0)
     (1, -3)
     """
+    if group.items is None and group.axes is None and (group.position or 0) >= 0:
+        return group.position  # in front of the block, and of all that the inner layers made
     if not group.has(layers[i]):
         return None
     made = [layer.axis for layer in layers[i:] if group.has(layer)]

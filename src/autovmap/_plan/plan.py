@@ -45,13 +45,13 @@ class PlanData:
     @cached_property
     def mapped(self) -> tuple[int, ...]:
         """Which leaves at least one layer maps; the others are bound by closure."""
-        rows = range(len(self.leaves))
-        return tuple(i for i in rows if any(x.in_axes[i] is not None for x in self.layers))
+        found = {i for la in self.layers for i, axis in enumerate(la.in_axes) if axis is not None}
+        return tuple(sorted(found))
 
     @cached_property
     def changed(self) -> tuple[int, ...]:
         """Which leaves have steps before the nest."""
-        return tuple(i for i, steps in enumerate(self.before) if steps)
+        return tuple([i for i, steps in enumerate(self.before) if steps])
 
     def after(self, group: Group) -> Steps:
         """What is done to the outputs of a group behind the nest."""
@@ -117,7 +117,7 @@ def make_plan(
         batch_shape=batch,
         leaves=tuple(leaves),
         layers=layers(rows, batch, options.axis_name, options.spmd_axis_name),
-        before=tuple(leaf_steps(leaf, lacks.get(i, ())) for i, leaf in enumerate(leaves)),
+        before=tuple([leaf_steps(leaf, lacks.get(i, ())) for i, leaf in enumerate(leaves)]),
         core=core,
         promotion=promotion(leaves, function),
         maps_numbers=extent.required,

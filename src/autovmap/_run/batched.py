@@ -9,7 +9,7 @@ import jax
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import is_array
 
-NUMBERS = (Kind.INT, Kind.NUMBER)
+NUMBERS = frozenset((Kind.INT, Kind.NUMBER))
 CONTAINERS = (tuple, list, Mapping, collections.deque)
 """Nodes that only hold what a function returns; any other node is an object, a model for one."""
 
@@ -30,7 +30,7 @@ def batched(leaves: Sequence[Any], treedef: Any, whole: bool = False) -> list[bo
         whole: whether numbers inside objects get batch dims too, as under `jax.vmap`.
     """
     found = [is_array(leaf) for leaf in leaves]
-    if whole or not any(kind_of(type(leaf)) in NUMBERS for leaf in leaves):
+    if whole or NUMBERS.isdisjoint(map(kind_of, map(type, leaves))):
         return found
     inside: list[bool] = []
     _mark(treedef, False, inside)

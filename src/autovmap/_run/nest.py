@@ -101,8 +101,8 @@ def _layers(
             named["spmd_axis_name"] = layer.spmd_name
         nest = jax.vmap(
             nest,
-            in_axes=(None, *(layer.in_axes[row] for row in plan.mapped)),
-            out_axes=prefix(tuple(layer_out_axis(group, plan.layers, i) for group in groups)),
+            in_axes=(None, *[layer.in_axes[row] for row in plan.mapped]),
+            out_axes=prefix(tuple([layer_out_axis(group, plan.layers, i) for group in groups])),
             **named,
         )
     return nest

@@ -23,10 +23,21 @@ class Once:
     """The leaves of the result; those that the program computes are None."""
     places: list[int]
     """Where those stand that the program computes."""
-    axes: list[Axes]
-    """The batch axes that each leaf depends on; a leaf that is no traced array on none."""
+    inputs: list[Axes]
+    """The batch axes of each input of the program."""
+    names: dict[Hashable, int]
+    """The batch axes that have a name."""
     seen: Any = None
     """What the caller wanted to know of the result."""
+
+    @property
+    def axes(self) -> list[Axes]:
+        """The batch axes that each leaf depends on; a leaf that is no traced array on none."""
+        found: list[Axes] = [frozenset()] * len(self.leaves)
+        reaching = reached(self.jaxpr, self.inputs, self.names)
+        for place, axes in zip(self.places, reaching, strict=True):
+            found[place] = axes
+        return found
 
     def result(self, computed: Sequence[Any]) -> Any:
         """The result, from what the program computes."""
@@ -51,7 +62,7 @@ def trace_once(
     """
     found: list[Once] = []
     inputs: list[Axes] = [
-        frozenset(layer.axis for layer in plan.layers if layer.in_axes[row] is not None)
+        frozenset([layer.axis for layer in plan.layers if layer.in_axes[row] is not None])
         for row in plan.mapped
     ]
     names: dict[Hashable, int] = {
@@ -69,15 +80,11 @@ def trace_once(
             refuse_lazy(result, flat, plan.function)
             places = [i for i, leaf in enumerate(flat) if isinstance(leaf, jax.Array)]
             kept = [None if isinstance(leaf, jax.Array) else leaf for leaf in flat]
-            found.append(Once(None, treedef, kept, places, [], look(result)))
+            found.append(Once(None, treedef, kept, places, inputs, names, look(result)))
             return [flat[i] for i in places]
 
         jaxpr = jax.make_jaxpr(example)(*[rows[row] for row in plan.mapped])
-        once = found[-1]
-        once.jaxpr = jaxpr
-        once.axes = [frozenset()] * len(once.leaves)
-        for place, axes in zip(once.places, reached(jaxpr, inputs, names), strict=True):
-            once.axes[place] = axes
+        found[-1].jaxpr = jaxpr
         return []
 
     nest = make_nest(plan)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import keystr, tree_flatten_with_path
+from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
 
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.plan import PlanData
@@ -53,13 +53,17 @@ class Result:
 
     def split(self, result: Any) -> tuple[list[Any], ...]:
         """The array leaves to go through vmap, in one list a group; the rest is kept here."""
-        refuse_lazy(result, [result], self.function)
+        function = self.plan.function
+        refuse_lazy(result, [result], function)
         leaves, self.treedef = jax.tree.flatten(result)
         gets = batched(leaves, self.treedef, self.plan.maps_numbers)
         others = [] if all(gets) else leaves
-        refuse_lazy(result, others, self.function)
-        refuse_hidden(result, others, self.treedef, self.function)
-        refuse_sparse_result(self.treedef, self.function)
+        if treedef_is_leaf(self.treedef) and not others and self.grouping is FRONT:
+            return (leaves,)
+        if others:
+            refuse_lazy(result, others, function)
+        refuse_hidden(result, others, self.treedef, function)
+        refuse_sparse_result(self.treedef, function)
         if self.grouping is FRONT and not others:
             return (leaves,)
         self.others = tuple((i, leaf) for i, leaf in enumerate(leaves) if not gets[i])

@@ -322,8 +322,8 @@ def dims_of(leaf: Tree) -> tuple[CoreDim, ...]:
 
 def is_mapped(tree: Tree) -> bool:
     """Whether any leaf below can be mapped."""
-    if isinstance(tree, Core):  # as most are, asked for several times in each declaration
-        return True
+    if isinstance(tree, (Core, Unmapped)):  # as most are: nothing lies below
+        return isinstance(tree, Core)
     return any(not isinstance(leaf, UNRANKED) for leaf in leaves_of(tree))
 
 

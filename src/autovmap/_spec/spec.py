@@ -36,6 +36,7 @@ POSITIONAL_OR_KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD
 VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
+VARIADIC = (VAR_POSITIONAL, VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,13 @@ class Parameter:
 
     def rank_of(self, keyword: Hashable) -> Tree:
         """The rank tree of one value: of `**kwargs` by keyword, of `*args` the i-th."""
-        return self._of(keyword, self.rank, UNMAPPED)
+        tree = self.rank
+        return self._of(keyword, tree, UNMAPPED) if self.kind in VARIADIC else tree
 
     def positions_of(self, keyword: Hashable) -> Tree:
         """The same for the positions of the batch dims."""
-        return self._of(keyword, self.positions, FRONT)
+        tree = self.positions
+        return self._of(keyword, tree, FRONT) if self.kind in VARIADIC else tree
 
     def _of(self, keyword: Hashable, tree: Tree, missing: Tree) -> Tree:
         if self.kind is VAR_KEYWORD and isinstance(tree, ByName):

@@ -45,7 +45,7 @@ class Split:
     def starts(self) -> tuple[int, ...]:
         """Where the parts begin."""
         last = self.size - self.step if self.overlaps else self.size
-        return tuple(min(i * self.step, last) for i in range(self.count))
+        return tuple([min(i * self.step, last) for i in range(self.count)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Chunks:
     @property
     def steps(self) -> tuple[int, ...]:
         """How much of each axis that is cut a chunk has."""
-        return tuple(split.step for split in self.splits)
+        return tuple([split.step for split in self.splits])
 
     @property
     def rest_steps(self) -> tuple[int, ...]:
@@ -198,7 +198,7 @@ def _cut(plan: PlanData, steps: dict[int, int], overlaps: bool, order: Sequence[
             plan.layers[i].axis,
             int(plan.layers[i].size),
             steps[i],
-            tuple(leaf_dim(plan.layers, i, row) for row in range(len(plan.leaves))),
+            tuple([leaf_dim(plan.layers, i, row) for row in range(len(plan.leaves))]),
             overlaps,
         )
         for i in sorted(steps, key=order.index if not overlaps else None)

@@ -59,14 +59,14 @@ class Sizing:
         self._asked = asked
         self._sizes: BoundedCache[Sized] = BoundedCache(SIZES)
 
-    @property
-    def given(self) -> int | None:
-        """The number that the caller gave, if it is one."""
-        return self._asked.size if isinstance(self._asked.size, int) else None
-
     def known(self, parts: Parts, split: Split) -> Sized | None:
         """What was decided for such a call, by a call or `.tune`."""
         return self._sizes.get((split.key(), parts))
+
+    def is_final(self, parts: Parts, split: Split) -> bool:
+        """Whether a later call of one program has nothing to add to how many run at once."""
+        known = self.known(replace(parts, examples=None), split)
+        return known is not None and known.final
 
     def decide(self, call: Call, plan: PlanData, parts: Parts, split: Split) -> int:
         """How many examples run at once: worked out once for all calls of one program.
@@ -120,7 +120,7 @@ class Sizing:
         def needs(examples: int) -> int | None:
             if examples not in known:
                 more = replace(parts, examples=examples)
-                lowered = self._partition.program.lower(split.statics, more, structs, (), ())
+                lowered = self._partition.program.lower(split.static, more, structs, (), ())
                 known[examples] = _temporaries(lowered.compile())
             return known[examples]
 
@@ -150,7 +150,7 @@ class Sizing:
         return bool(self._jaxpr(parts, split).effects)
 
     def _jaxpr(self, parts: Parts, split: Split) -> Any:
-        return self._partition.program.trace(split.statics, parts, split.arrays, (), ()).jaxpr
+        return self._partition.program.trace(split.static, parts, split.arrays, (), ()).jaxpr
 
     def _diverges(self, parts: Parts, split: Split) -> bool:
         """Whether examples at once may wait for each other: see `diverges`."""

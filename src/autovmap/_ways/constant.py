@@ -101,10 +101,14 @@ def static_key(value: Any) -> Hashable:
     Raises:
         Changing: it may change, or something that it holds.
     """
-    cls = cast("type[Any]", type(value))
-    if cls in ATOMS or (cls is types.FunctionType and _is_bare(value)):
-        return (cls, value)  # most are one of these, at each call: nothing is looked through
-    return _key(value, Walk())
+    # Most are one of these, at each call: nothing is looked through.
+    cls: type[Any] = type(value)
+    if cls in ATOMS:
+        return (cls, value)
+    reader = _reader(cls)
+    if (reader is _function and _is_bare(value)) or (reader is _trusted and _is_trusted(value)):
+        return (cls, value)
+    return (cls, reader(value, Walk()))
 
 
 def check_constant(value: Any, fixed: bool = False) -> None:

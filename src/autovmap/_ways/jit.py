@@ -11,7 +11,7 @@ import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
-from autovmap._frames import interface
+from autovmap._frames import interface, leave_out_frames
 from autovmap._run.carried import carried
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import ByName, is_mapped
@@ -25,7 +25,6 @@ from autovmap._spec.spec import (
 )
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import given_names, refuse_changing, static_names
-from autovmap._ways.untraceable import untraceable
 from autovmap.errors import SpecError
 
 EIGHTH = 8
@@ -151,14 +150,18 @@ def _partitioned(entry: Callable[..., Any], spec: Spec, options: JitOptions) -> 
     partition = Partition(run, spec, options.static)
     program = partition.program
 
-    @interface
     def call(*args: Any, **kwargs: Any) -> Any:
-        return partition.run(args, kwargs)
+        try:
+            found = partition.split(args, kwargs)
+            return program(found.static, None, found.arrays, (), ())
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
     def taken_apart(method: Callable[..., Any]) -> Callable[..., Any]:
         def split(*args: Any, **kwargs: Any) -> Any:
             found = partition.split(args, kwargs)
-            return method(found.statics, None, found.arrays, (), ())
+            return method(found.static, None, found.arrays, (), ())
 
         return split
 
@@ -232,6 +235,8 @@ def refuse_mixed(instance: Any, where: str) -> None:
     Raises:
         SpecError: with the leaf's path.
     """
+    from autovmap._ways.untraceable import untraceable
+
     flat, _ = tree_flatten_with_path(instance)
     for keys, leaf in flat:
         if keys and kind_of(type(leaf)) is Kind.OTHER and not isinstance(leaf, jax.Array):

@@ -1,189 +1,203 @@
 """The compiled programs that `f.chunk`, `f.shard` and `f.bucket` keep; what is decided first."""
 
-import math
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
-import numpy as np
 
 from autovmap._bind.binder import Call
-from autovmap._bind.kinds import is_traced
+from autovmap._bind.kinds import Kind, is_traced, kind_of
+from autovmap._bind.leaves import facts
 from autovmap._cache import BoundedCache
 from autovmap._plan.layers import is_mapped_along
-from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
-from autovmap._ways.block import plan_blocks
-from autovmap._ways.block_run import run_blocks
-from autovmap._ways.bucket import padded_dims, padded_sizes
-from autovmap._ways.bucket_run import cut, pad, refuse_spread
-from autovmap._ways.chunk import Chunks, covered, plan_chunks
-from autovmap._ways.chunk_run import without
-from autovmap._ways.chunk_size import Sizing
 from autovmap._ways.explicit import entries
-from autovmap._ways.fit import Sized
-from autovmap._ways.options import Bucket, Ways
+from autovmap._ways.options import Ways
 from autovmap._ways.parts import Parts
-from autovmap._ways.progress import reporting
-from autovmap._ways.reduce_units import cut_folded
-from autovmap._ways.shard import plan_shards
+from autovmap._ways.settings import settings
 from autovmap._ways.split import Partition, Split
 from autovmap.errors import SpecError
 
+if TYPE_CHECKING:
+    from autovmap._ways.bucket_program import Buckets, BucketStats
+    from autovmap._ways.chunk_size import Sizing
+    from autovmap._ways.fit import Sized
+
 SEEN = 1024
-"""For how many plans it is counted how often they were seen."""
+"""Of how many kinds of calls it is known what was decided, and how often they were seen."""
+HOST = (Kind.NUMPY, Kind.INT, Kind.NUMBER)
 
 
-@dataclass(slots=True)
-class BucketStats:
-    """What the calls of an `f.bucket()` have come to.
+class Function(Protocol):
+    """What is asked of the engine whose calls are run."""
 
-    `calls` are those served, `compilations` the programs made for them, `hits` the calls that
-    found theirs, `promotions` the batch shapes that were seen often enough to get an exact one.
+    @property
+    def ways(self) -> Ways:
+        """How the calls are run."""
+        ...
 
-    >>> from autovmap import auto_vmap
-    >>> auto_vmap(x=1)(lambda x: x.sum()).bucket().stats()
-    BucketStats(calls=0, compilations=0, hits=0, promotions=0)
-    """
+    @property
+    def grouping(self) -> Grouping:
+        """Where outputs go."""
+        ...
 
-    calls: int = 0
-    compilations: int = 0
-    hits: int = 0
-    promotions: int = 0
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Bind and plan a call."""
+        ...
+
+    def run(self, call: Call) -> Any:
+        """Run a call as it is."""
+        ...
+
+    def run_traced(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        parts: Parts | None,
+        state: Any,
+        like: Call | None,
+    ) -> Any:
+        """Run a call in the trace of a program: one that was bound outside, or like it."""
+        ...
 
 
-class Kept:
+class Programs:
     """The programs of one function under one set of ways of running."""
+
+    _buckets: "Buckets | None" = None
+    _sizing: "Sizing | None" = None
+    """Where how many examples run at once is found out, under JAX's settings of the day."""
 
     def __init__(
         self,
-        run: Callable[..., Any],
+        function: Function,
         spec: Spec,
-        ways: Ways,
         static: Sequence[str],
-        grouping: Grouping,
         run_block: Callable[..., Any] | None = None,
     ) -> None:
-        """`run` takes arguments, keyword arguments, the `Parts` that were decided, and a state.
-
-        `run_block` is the same for one block of a batch, where it goes through in blocks.
-        """
+        """`static` are the parameters that are; `run_block` runs a block of a batch, if any."""
+        self._function = function
         self._spec = spec
-        self.ways = ways
+        self.ways = function.ways
         """How the calls are run."""
-        self._grouping = grouping
-        self._traces = threading.local()
-        self._seen: BoundedCache[int] = BoundedCache(SEEN)
-        self._effects: BoundedCache[bool] = BoundedCache(SEEN)
-        self._lock = threading.Lock()
-        self._stats = BucketStats()
+        self._grouping = function.grouping
+        self._thread = threading.local()
+        self._jobs: BoundedCache[Callable[[Split], Any]] = BoundedCache(SEEN)
+        """How the calls of one structure, shapes, dtypes and places are run."""
+        self._parts: BoundedCache[Parts] = BoundedCache(SEEN)
 
-        def counted(run: Callable[..., Any]) -> Callable[..., Any]:
-            def counting(*call: Any) -> Any:
-                self._traces.count = self._traced() + 1
-                return run(*call)
+        def traced(args: Any, kwargs: Any, parts: Parts | None, state: Any) -> Any:
+            self._thread.traces = self._traced() + 1
+            return function.run_traced(args, kwargs, parts, state, self._call())
 
-            return counting
+        def traced_block(*call: Any) -> Any:
+            self._thread.traces = self._traced() + 1
+            assert run_block is not None
+            return run_block(*call)
 
-        self.partition = Partition(counted(run), spec, static)
-        self._block_partition = Partition(counted(run_block or run), spec, static)
-        chunk = ways.chunk
-        self._sizing = None if chunk is None else Sizing(spec, self.partition, chunk)
+        self.partition = Partition(traced, self._spec, static)
+        # What only some of the ways use is imported for them alone.
+        bucket, chunk = self.ways.bucket, self.ways.chunk
+        if bucket is not None:
+            from autovmap._ways.bucket_program import Buckets
+
+            blocks = Partition(traced_block, spec, static)
+            kept = (self._grouping, self.partition, blocks, self._traced)
+            self._buckets = Buckets(spec, bucket, *kept)
+        if chunk is not None and not isinstance(chunk.size, int):
+            from autovmap._ways.chunk_size import Sizing
+
+            self._sizing = Sizing(spec, self.partition, chunk)
+        self._mesh_around = self.ways.shard is not None and self.ways.shard.mesh is None
+
+    def _call(self) -> Call | None:
+        """The call that this thread runs for the first time: see `run`."""
+        return getattr(self._thread, "call", None)
 
     def _traced(self) -> int:
         """How many programs were traced in this thread."""
-        return getattr(self._traces, "count", 0)
+        return getattr(self._thread, "traces", 0)
 
-    def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a call by its kept program."""
-        split = self.partition.split(args, kwargs)
-        if self.ways.bucket is not None:
-            return self._bucketed(call, split)
-        parts = self._decided(call, lambda: split)
-        chunk = self.ways.chunk
-        if chunk is not None and chunk.progress and not any(map(is_traced, split.arrays)):
-            return self._reported(call, split, parts, chunk.progress)
-        return self.partition(split, parts)
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a call by its kept program: one like a call before is not bound again."""
+        split = key = job = None
+        try:
+            split = self.partition.split(args, kwargs)
+            key = self._job_key(split)
+            job = None if key is None else self._jobs.find(key)
+        except Exception:  # raised again below, after what is wrong with the call itself
+            pass
+        if job is not None and split is not None:
+            return job(split)
+        call = self._function.bind(args, kwargs)
+        if call.planned.plan.trivial:
+            return self._function.run(call)
+        before = self._call()
+        self._thread.call = call  # for the traces of its programs: there it is not bound again
+        try:
+            return self._first(call, split or self.partition.split(args, kwargs), key)
+        finally:
+            self._thread.call = before
 
-    def _reported(
-        self,
-        call: Call,
-        split: Split,
-        parts: Parts,
-        progress: Callable[[int, int], Any] | bool,
-    ) -> Any:
-        """A loop on the host over compiled chunks, which tells how far it is."""
-        plan = call.planned.plan
-        chunks = self._chunks(plan, parts)
-        total = math.prod(int(size) for size in plan.batch_shape)
-        with reporting(progress, total, self._spec.function) as report:
-            if not chunks.splits:
-                result = jax.block_until_ready(self.partition(split, parts))
-                report(total)
-                return result
-            outputs = self.partition(split, replace(parts, stage="empty"))
-            step = replace(parts, stage="step")
-            whole = math.prod(split.size for split in chunks.splits)
-            done = 0
-            for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
-                at = np.asarray(starts, np.int32)
-                now = replace(step, rest=chunks.is_rest(starts))
-                outputs = jax.block_until_ready(self.partition(split, now, outputs, at))
-                done += math.prod(stop - first for first, stop in own)
-                report(done * (total // whole))
-            finish = replace(parts, stage="finish")
-            if self._spec.reduce is not None:  # what is kept is of no use to the result
-                return self.partition(split, finish, (), outputs)
-            return self.partition(split, finish, outputs)
+    def _job_key(self, split: Split) -> Hashable:
+        """All that what is decided of a call depends on; None where it is not to be kept."""
+        key: list[Any] = [split.static]
+        for leaf in split.arrays:
+            kind = kind_of(type(leaf))
+            if kind is Kind.ARRAY:
+                aval = leaf.aval  # its slots are quicker than the array's own properties
+                lies = leaf.sharding if leaf.committed else None
+                key += (aval.shape, aval.dtype, aval.weak_type, lies)
+            elif kind in HOST:
+                key += (kind, *facts(leaf))
+            else:  # a tracer, or what is looked at in each call
+                return None
+        if self._sizing is not None:
+            key.append(settings())
+        if self._mesh_around:
+            key.append(jax.sharding.get_abstract_mesh())
+        return tuple(key)
+
+    def _first(self, call: Call, split: Split, key: Hashable) -> Any:
+        """Run a call that was not seen before, and keep how calls like it are run."""
+        job: Callable[[Split], Any]
+        if self._buckets is not None:
+            job, lasting = self._buckets.job(call, split)
+        else:
+            parts = self._decided(call, lambda: split)
+            chunk = self.ways.chunk
+            if chunk is not None and chunk.progress and not any(map(is_traced, split.arrays)):
+                from autovmap._ways.host_loop import reported
+
+                plan = call.planned.plan
+                return reported(self._spec, self.partition, plan, split, parts, chunk.progress)
+            one = self._parts.keep(parts, parts)  # that which JAX keeps, and knows by identity
+            program = self.partition.program
+            job = lambda split: program(split.static, one, split.arrays, (), ())  # noqa: E731
+            lasting = self._sizing is None or self._sizing.is_final(parts, split)
+        # JAX's setting on rank promotion is asked for at each call.
+        if lasting and key is not None and call.planned.plan.promotion is None:
+            self._jobs.put(key, job)
+        return job(split)
 
     def iterate(
         self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Iterator[tuple[tuple[slice, ...], Any]]:
         """The result of each chunk, with its place in the batch shape."""
-        plan = call.planned.plan
+        from autovmap._ways.host_loop import iterated
+
         split = self.partition.split(args, kwargs)
         parts = self._decided(call, lambda: split)
-        chunks = self._chunks(plan, parts)
-        block = len(plan.batch_shape)
-        if not chunks.splits:
-            yield (slice(None),) * block, self.partition(split, parts)
-            return
-        if self._spec.reduce is not None:
-            yield from self._folded(split, replace(parts, passing=True), chunks, block)
-            return
-        one = replace(parts, stage="one")
-        for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
-            out = self.partition(split, one, (), np.asarray(starts, np.int32))
-            index = [slice(None)] * block
-            again: dict[int, int] = {}
-            for cut_axis, start, (first, stop) in zip(chunks.splits, starts, own, strict=True):
-                index[cut_axis.axis] = slice(first, stop)
-                if first != start:
-                    again[cut_axis.axis] = first - start
-            if again:
-                out = without(out, plan, again, self._grouping.of(out))
-            yield tuple(index), out
+        groups_of = self._grouping.of
+        return iterated(self._spec, self.partition, call.planned.plan, split, parts, groups_of)
 
-    def _folded(
-        self, split: Split, parts: Parts, chunks: Chunks, block: int
-    ) -> Iterator[tuple[tuple[slice, ...], Any]]:
-        """The fold of all chunks so far after each of them, with the place of this one."""
-        kept = self.partition(split, replace(parts, stage="empty"))
-        for starts, own in zip(chunks.starts(), covered(chunks), strict=True):
-            step = replace(parts, stage="step", rest=chunks.is_rest(starts))
-            kept, out = self.partition(split, step, kept, np.asarray(starts, np.int32))
-            index = [slice(None)] * block
-            for cut_axis, part in zip(chunks.splits, own, strict=True):
-                index[cut_axis.axis] = slice(*part)
-            yield tuple(index), out
-
-    def _chunks(self, plan: PlanData, parts: Parts) -> Chunks:
-        """The chunks of a loop on the host; where outputs are folded, none holds another's."""
-        overlaps = self._spec.reduce is None
-        return plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)
+    def stats(self) -> "BucketStats":
+        """A copy of the counts so far."""
+        assert self._buckets is not None
+        return self._buckets.stats()
 
     def decide(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Parts:
         """What is decided of a call before its program is looked up."""
@@ -191,128 +205,37 @@ class Kept:
 
     def _decided(self, call: Call, split: Callable[[], Split]) -> Parts:
         """The same; the arguments are taken apart only where a size depends on them."""
-        parts = self._placed(call)
-        if self._sizing is None:
+        parts, chunk = self._placed(call), self.ways.chunk
+        if chunk is None:
             return parts
-        examples = self._sizing.given
-        if examples is None:
-            inner = call.planned.plan if parts.shards is None else parts.shards.inner
-            examples = self._sizing.decide(call, inner, parts, split())
-        return replace(parts, examples=examples)
+        if self._sizing is None:
+            assert isinstance(chunk.size, int)
+            return replace(parts, examples=chunk.size)
+        inner = call.planned.plan if parts.shards is None else parts.shards.inner
+        return replace(parts, examples=self._sizing.decide(call, inner, parts, split()))
 
     def _placed(self, call: Call) -> Parts:
         """What is decided of a call but for how many examples run at once."""
         remat = self.ways.chunk is not None and self.ways.chunk.remat
         if self.ways.shard is None:
             return Parts(remat=remat, sharded=sharded_axes(call))
+
+        from autovmap._ways.shard import plan_shards
+
         mesh = current_mesh(self.ways.shard.mesh, self._spec.function)
         shards = plan_shards(call.planned.plan, self.ways.shard, dict(mesh.shape))
         return Parts(remat=remat, shards=shards, mesh=mesh)
 
-    def known_size(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sized | None:
+    def known_size(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> "Sized | None":
         """How many examples run at once, if that is decided."""
-        if self._sizing is None:
-            return None
-        if self._sizing.given is not None:
-            return Sized(self._sizing.given)
-        return self._sizing.known(self._placed(call), self.partition.split(args, kwargs))
+        from autovmap._ways.fit import Sized
 
-    def _bucketed(self, call: Call, split: Split) -> Any:
-        bucket = self.ways.bucket
-        assert bucket is not None
-        plan = call.planned.plan
-        leaves = [call.leaves[place] for place in call.planned.places]
-        # What stands inside a bucket is decided of the padded call, while its program is traced.
-        if any(map(is_traced, split.arrays)):
-            return self.partition(split)
-        refuse_spread(plan, leaves)
-        before = self._traced()
-        if bucket.block is not None:
-            result = self._blocked(call, split, leaves, bucket.block, bucket.promote)
-        else:
-            result = self._padded(call, split, leaves, bucket)
-        with self._lock:
-            self._stats.calls += 1
-            compiled = self._traced() - before
-            self._stats.compilations += compiled
-            self._stats.hits += not compiled
-        return result
-
-    def _padded(self, call: Call, split: Split, leaves: Sequence[Any], bucket: Bucket) -> Any:
-        plan = call.planned.plan
-        sizes = padded_sizes(plan, bucket)
-        # A fold is told the real sizes: a batch that fills its bucket shares the program too.
-        fills = self._spec.reduce is not None and 0 not in plan.batch_shape
-        if not (sizes or fills) or self._promoted((plan, split.key()), bucket.promote):
-            return self.partition(split)
-        rows = [pad(x, padded_dims(plan, i, sizes)) for i, x in enumerate(leaves)]
-        # As data, so that one program is for all sizes.
-        real: Any = () if self._spec.reduce is None else np.asarray(plan.batch_shape, np.int32)
-        args, kwargs = call.arguments(rows)
-        padded = self.partition.split(tuple(args), kwargs)
-        if self._has_effects(padded, real):  # what it does beside computing is for real examples
-            return self.partition(split)
-        result = self.partition(padded, starts=real)
-        if self._spec.reduce is not None:
-            return cut_folded(result, plan, sizes, self._spec, self._grouping)
-        return cut(result, plan, sizes, self._grouping.of(result))
-
-    def _blocked(
-        self, call: Call, split: Split, leaves: Sequence[Any], block: int, promote: int | None
-    ) -> Any:
-        plan = call.planned.plan
-        blocks = plan_blocks(plan, block)
-        if not blocks.count or self._promoted((plan, split.key()), promote):
-            return self.partition(split)
-        return run_blocks(
-            blocks,
-            leaves,
-            self._block_program(call),
-            self._grouping.of,
-        )
-
-    def _has_effects(self, split: Split, starts: Any) -> bool:
-        """Whether a program does more than compute: it calls back, or prints."""
-        key = split.key()
-        found = self._effects.get(key)
-        if found is None:
-            traced = self.partition.program.trace(split.statics, None, split.arrays, (), starts)
-            found = bool(traced.jaxpr.effects)
-            self._effects.put(key, found)
-        return found
-
-    def _block_program(self, call: Call) -> Callable[[Sequence[Any]], Any]:
-        """The program of one block, of a block's leaves; a call is taken apart once for all."""
-        split: Split | None = None
-        places: list[int | None] = []
-
-        def run(rows: Sequence[Any]) -> Any:
-            nonlocal split, places
-            if split is None:
-                args, kwargs = call.arguments(rows)
-                split = self._block_partition.split(tuple(args), kwargs)
-                row_of = {id(row): i for i, row in enumerate(rows)}
-                places = [row_of.get(id(array)) for array in split.arrays]
-            pairs = zip(split.arrays, places, strict=True)
-            arrays = [x if place is None else rows[place] for x, place in pairs]
-            return self._block_partition(Split(split.statics, arrays))
-
-        return run
-
-    def _promoted(self, key: Hashable, promote: int | None) -> bool:
-        """Whether a batch shape has been seen so often that it has a program of its own."""
-        if promote is None:
-            return False
-        with self._lock:
-            seen = (self._seen.get(key) or 0) + 1
-            self._seen.put(key, seen)
-            self._stats.promotions += seen == promote
-        return seen >= promote
-
-    def stats(self) -> BucketStats:
-        """A copy of the counts so far."""
-        with self._lock:
-            return replace(self._stats)
+        if self._sizing is not None:
+            return self._sizing.known(self._placed(call), self.partition.split(args, kwargs))
+        chunk = self.ways.chunk
+        return None if chunk is None or not isinstance(chunk.size, int) else Sized(chunk.size)
 
 
 def sharded_axes(call: Call) -> tuple[int, ...]:

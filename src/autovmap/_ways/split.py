@@ -3,11 +3,11 @@
 import warnings
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import jax
 import numpy as np
-from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
+from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, treedef_is_leaf
 
 from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import Kind, kind_of
@@ -18,7 +18,7 @@ from autovmap._cache import BoundedCache
 from autovmap._run.carried import carried
 from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
-from autovmap._ways.constant import Changing, static_key
+from autovmap._ways.constant import ATOMS, Changing, static_key
 from autovmap._ways.settings import settings
 from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap._ways.untraceable import refuse_array
@@ -26,42 +26,75 @@ from autovmap.errors import SpecError
 
 LAYOUTS = 256
 """How many structures of arguments are remembered for a program."""
+STATICS = 1024
+"""How many sets of static values are told apart for one structure."""
 EIGHTH = 8
 """With so many different values of a static number, there is a warning."""
+TRACED = object()
+"""In place of the value of a leaf that is traced."""
 
+Kept: TypeAlias = tuple[Any, ...]
+Keys: TypeAlias = tuple[Hashable, ...]
+
+ARRAY, OTHER = Kind.ARRAY, Kind.OTHER
 ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.STRUCT, Kind.REF)
 STATIC, WITH_NUMBERS, WITH_FLOATS, ARRAYS_ALONE = range(4)
 """What of an argument is traced: nothing, arrays and numbers, arrays and floats, or arrays."""
 
 
 class Static:
-    """A static leaf; two are one if all that they hold is the same: see `static_key`."""
+    """What is static in a call of a program.
 
-    __slots__ = ("key", "value")
+    Equal ones are one object, so that JAX tells them by identity: at each call it would hash and
+    compare all that they hold.
+    """
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.key = static_key(value)
+    __slots__ = ("kept", "key", "names", "treedef")
+
+    def __init__(self, treedef: Any, names: tuple[str, ...], kept: Kept, key: Keys) -> None:
+        self.treedef = treedef
+        self.names = names
+        """Those of the keyword arguments."""
+        self.kept = kept
+        """The value of each leaf that is static, and `TRACED` for one that is traced."""
+        self.key = key
+        """The key of each leaf that is static, None for one that is traced."""
+
+
+class Unkept(Static):
+    """The same of a structure that can be compared, but not looked up: JAX compares it."""
+
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Static) and self.key == other.key
+        alike = isinstance(other, Unkept) and self.names == other.names and self.key == other.key
+        return alike and self.treedef == cast("Unkept", other).treedef
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash((self.names, self.key))
 
 
-@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is known of a structure of arguments."""
+
+    __slots__ = ("statics", "traced")
+
+    def __init__(self, traced: tuple[int, ...]) -> None:
+        self.traced = traced
+        """For each leaf, what of its argument is traced."""
+        self.statics: BoundedCache[Static] = BoundedCache(STATICS)
+
+
+@dataclass(slots=True, eq=False)
 class Split:
-    """A call in two: what is static in it, which is hashable, and the leaves that are traced."""
+    """A call in two: what is static in it, and the leaves that are traced."""
 
-    statics: tuple[Any, tuple[str, ...], tuple[Static | None, ...]]
-    """The structure, the names of the keyword arguments, and a static value for each leaf, None
-    for one that is traced."""
-    arrays: Sequence[Any]
+    static: Static
+    arrays: list[Any]
 
     def key(self) -> Hashable:
         """All that a program for this call depends on: what is kept for it is kept under this."""
-        return self.statics, tuple(map(leaf_type, self.arrays)), settings()
+        return self.static, tuple(map(leaf_type, self.arrays)), settings()
 
     def structs(self) -> list[Any]:
         """What stands for the arrays in `lower`."""
@@ -86,18 +119,17 @@ class Partition:
         self._variadic = {
             p.name for p in spec.parameters if p.kind in (VAR_POSITIONAL, VAR_KEYWORD)
         }
-        self._layouts: BoundedCache[tuple[int, ...]] = BoundedCache(LAYOUTS)
+        self._layouts: BoundedCache[Layout] = BoundedCache(LAYOUTS)
         self._numbers: dict[Any, set[Any]] = {}
 
         def traced(
-            statics: Any, more: Any, arrays: Sequence[Any], outputs: Any, starts: Any
+            static: Static, more: Any, arrays: Sequence[Any], outputs: Any, starts: Any
         ) -> Any:
-            treedef, names, kept = statics
             rest = iter(arrays)
-            leaves = [next(rest) if leaf is None else leaf.value for leaf in kept]
-            args, values = jax.tree.unflatten(treedef, leaves)
-            kwargs = dict(zip(names, values, strict=True))
-            self._count(args, kwargs, kept)
+            leaves = [next(rest) if leaf is TRACED else leaf for leaf in static.kept]
+            args, values = jax.tree.unflatten(static.treedef, leaves)
+            kwargs = dict(zip(static.names, values, strict=True))
+            self._count(args, kwargs, static)
             return carried(run(args, kwargs, more, (outputs, starts)), spec.function)
 
         traced.__name__ = traced.__qualname__ = spec.function
@@ -111,58 +143,69 @@ class Partition:
         """
         names = tuple(kwargs)
         try:
-            leaves, treedef = jax.tree.flatten((args, tuple(kwargs.values())))
+            leaves, treedef = tree_flatten((args, tuple(kwargs.values())))
         except ValueError:
             slots = argument_slots(self._spec, len(args), list(kwargs))
             flatten({s.path: s.value(args, kwargs) for s in slots}, self._spec.function)
             raise
         arrays: list[Any] = []
-        statics: list[Static | None] = []
+        keys: list[Hashable] = []
         try:
-            for leaf, traced in zip(leaves, self._layout(len(args), names, treedef), strict=True):
-                kind = kind_of(type(leaf))
-                if kind in ARRAYS:
-                    if (traced == STATIC and not isinstance(leaf, np.generic)) or (
-                        kind is Kind.NUMPY and not jax_holds(leaf.dtype)
-                    ):
-                        raise Changing(leaf, "", "is an array")
-                    as_array = traced != STATIC
-                else:
-                    as_array = (traced == WITH_NUMBERS and kind in NUMBERS) or (
-                        traced == WITH_FLOATS and isinstance(leaf, (float, complex))
-                    )
-                if as_array:
+            layout = self._layouts.get((names, treedef)) or self._layout(len(args), names, treedef)
+            for leaf, traced in zip(leaves, layout.traced, strict=True):
+                cls = type(leaf)
+                kind = kind_of(cls)
+                # The first two in place: a frame for each leaf would cost more than all else here.
+                if kind is ARRAY and traced != STATIC:
                     arrays.append(leaf)
-                statics.append(None if as_array else Static(leaf))
-            found = (treedef, names, tuple(statics))
-            hash(found)
+                    keys.append(None)
+                elif kind is OTHER:
+                    keys.append((cls, leaf) if cls in ATOMS else static_key(leaf))
+                elif _is_traced(leaf, kind, traced):
+                    arrays.append(leaf)
+                    keys.append(None)
+                else:
+                    keys.append(static_key(leaf))
+            key = tuple(keys)
+            static = layout.statics.find(key)
+            if static is None:
+                static = self._kept(layout, treedef, names, leaves, key)
         except Exception as error:
             self._refuse(args, kwargs, error)
             raise
-        return Split(found, arrays)
+        return Split(static, arrays)
 
     def __call__(self, split: Split, more: Any = None, outputs: Any = (), starts: Any = ()) -> Any:
         """Run the compiled program."""
-        return self.program(split.statics, more, split.arrays, outputs, starts)
+        return self.program(split.static, more, split.arrays, outputs, starts)
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], more: Any = None) -> Any:
         """Take a call apart and run its program."""
-        return self(self.split(args, kwargs), more)
+        split = self.split(args, kwargs)
+        return self.program(split.static, more, split.arrays, (), ())
 
-    def _layout(self, count: int, names: tuple[str, ...], treedef: Any) -> tuple[int, ...]:
-        """For each leaf, what of its argument is traced."""
-        way = (count, names, treedef)
-        found = self._layouts.get(way)
-        if found is None:
-            parts = [part for group in treedef.children() for part in group.children()]
-            found = tuple(
-                treat if treat == STATIC or treedef_is_leaf(part) else ARRAYS_ALONE
-                for treat, part in zip(self._treats(count, names), parts, strict=True)
-                for _ in range(part.num_leaves)
+    def _kept(
+        self, layout: Layout, treedef: Any, names: tuple[str, ...], leaves: list[Any], key: Keys
+    ) -> Static:
+        """What is static in a call, kept for all calls like it."""
+        kept = tuple([TRACED if k is None else x for x, k in zip(leaves, key, strict=True)])
+        if self._layouts.get((names, treedef)) is layout:
+            return layout.statics.keep(key, Static(treedef, names, kept, key))
+        return Unkept(treedef, names, kept, key)
+
+    def _layout(self, count: int, names: tuple[str, ...], treedef: Any) -> Layout:
+        """What is known of a structure of arguments, kept if it can be looked up."""
+        parts = [part for group in treedef.children() for part in group.children()]
+        layout = Layout(
+            tuple(
+                [
+                    treat if treat == STATIC or treedef_is_leaf(part) else ARRAYS_ALONE
+                    for treat, part in zip(self._treats(count, names), parts, strict=True)
+                    for _ in range(part.num_leaves)
+                ]
             )
-            if is_storable(treedef):
-                self._layouts.put(way, found)
-        return found
+        )
+        return self._layouts.keep((names, treedef), layout) if is_storable(treedef) else layout
 
     def _treats(self, count: int, names: Sequence[str]) -> Iterator[int]:
         """How each argument is treated if it is a leaf."""
@@ -201,29 +244,45 @@ class Partition:
             for keys, leaf in tree_flatten_with_path(slot.value(args, kwargs))[0]:
                 yield f"{self._spec.function}(): {slot.path}{keystr(keys)}", slot, leaf
 
-    def _count(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], kept: Sequence[Static | None]
-    ) -> None:
+    def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: Static) -> None:
         """Warn when a static number takes its eighth value; called once for each trace."""
-        if not any(leaf is not None and _is_number(leaf.value) for leaf in kept):
+        if not any(map(_is_number, static.kept)):
             return
-        for (where, slot, _), leaf in zip(self._leaves(args, kwargs), kept, strict=True):
-            if leaf is None or not _is_number(leaf.value):
+        every = zip(self._leaves(args, kwargs), static.kept, static.key, strict=True)
+        for (where, slot, _), value, key in every:
+            if not _is_number(value):
                 continue
             seen = self._numbers.setdefault(where, set())
-            if leaf.key in seen or len(seen) >= EIGHTH:
+            if key in seen or len(seen) >= EIGHTH:
                 continue
-            seen.add(leaf.key)
+            seen.add(key)
             if len(seen) == EIGHTH:
                 path = where.partition(": ")[2]
                 remedy = f"pass jnp.asarray({path}), which is traced"
                 if path == slot.path:
                     remedy = f"rank it 0 ({path}=0) to trace it"
                 warnings.warn(
-                    f"{where} is a static number that takes its eighth value, {leaf.value!r}, and "
+                    f"{where} is a static number that takes its eighth value, {value!r}, and "
                     f"each value is compiled separately; {remedy}",
                     stacklevel=3,
                 )
+
+
+def _is_traced(leaf: Any, kind: Kind, traced: int) -> bool:
+    """Whether a leaf is traced, where this much of its argument is.
+
+    Raises:
+        Changing: it is an array that can be neither traced nor static.
+    """
+    if kind not in ARRAYS:
+        if traced == WITH_NUMBERS:
+            return kind in NUMBERS
+        return traced == WITH_FLOATS and isinstance(leaf, (float, complex))
+    if (traced == STATIC and not isinstance(leaf, np.generic)) or (
+        kind is Kind.NUMPY and not jax_holds(leaf.dtype)
+    ):
+        raise Changing(leaf, "", "is an array")
+    return traced != STATIC
 
 
 def _is_number(value: Any) -> bool:
