@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.leaves import is_array
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.grouping import FRONT, Grouping
-from autovmap._run.nest import Body, Running, make_nest
-from autovmap._run.reach import Axes, reached
-from autovmap._run.result import Result
+from autovmap._run.grouping import Grouping
+from autovmap._run.nest import Body
+from autovmap._run.once import trace_once
+from autovmap._run.reach import Axes
 from autovmap.errors import SpecError
 
 
@@ -54,35 +52,11 @@ def dependencies(
 
     A leaf that is no array depends on nothing. The leaves are given as the layers map them.
     """
-    inputs: list[Axes] = [
-        frozenset(layer.axis for layer in plan.layers if layer.in_axes[row] is not None)
-        for row in plan.mapped
-    ]
-    names = {layer.name: layer.axis for layer in plan.layers if layer.name is not None}
-    found: list[Dependence] = []
 
-    def probe(rows: Sequence[Any]) -> list[Any]:
-        def example(*mapped: Any) -> list[Any]:
-            given = list(rows)
-            for row, value in zip(plan.mapped, mapped, strict=True):
-                given[row] = value
-            result = body(given)
-            outputs, _ = tree_flatten_with_path(result)
-            for (path, _), group in zip(outputs, grouping.of(result), strict=True):
-                found.append(Dependence(keystr(path), group, frozenset()))
-            kept[:] = [i for i, (_, leaf) in enumerate(outputs) if is_array(leaf)]
-            return [outputs[i][1] for i in kept]
+    def look(result: Any) -> list[tuple[str, Group]]:
+        paths = [keystr(path) for path, _ in tree_flatten_with_path(result)[0]]
+        return list(zip(paths, grouping.of(result), strict=True))
 
-        kept: list[int] = []
-        jaxpr = jax.make_jaxpr(example)(*[rows[row] for row in plan.mapped])
-        for i, axes in zip(kept, reached(jaxpr, inputs, names), strict=True):
-            found[i] = replace(found[i], axes=axes)
-        return []
-
-    nest = make_nest(plan)
-    caught = Result(plan, FRONT)
-    jax.eval_shape(
-        lambda mapped: nest(Running(probe, leaves, caught), *mapped),
-        [leaves[row] for row in plan.mapped],
-    )
-    return found
+    once = trace_once(plan, body, leaves, look)
+    both = zip(once.seen, once.axes, strict=True)
+    return [Dependence(path, group, axes) for (path, group), axes in both]

@@ -95,6 +95,8 @@ def refuse_differing(first: Any, other: Any, function: str) -> None:
 
     For a loop, where nothing is traced: the first example's would stand for all.
     """
+    if isinstance(first, jax.Array) and isinstance(other, jax.Array):  # as most are
+        return
     one, two = ([*hidden(*jax.tree.flatten(result))] for result in (first, other))
     for known, found in zip(one, two, strict=False):
         if not _equal(known.array, found.array):

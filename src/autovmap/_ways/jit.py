@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -24,11 +23,14 @@ from autovmap._spec.spec import (
     Spec,
 )
 from autovmap._ways.split import Partition
-from autovmap._ways.statics import given_names, refuse_changing, static_names
+from autovmap._ways.statics import (
+    count_value,
+    given_names,
+    is_number,
+    refuse_changing,
+    static_names,
+)
 from autovmap.errors import SpecError
-
-EIGHTH = 8
-"""With so many different values of a static number, there is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,11 @@ def _entry(
             if name not in seen:
                 continue
             refuse_changing(value, f"{options.name}.jit(): {name}", fixed=True)
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                _count(seen[name], value, name, options.name)
+            if is_number(value):
+                what = f"{options.name}.jit(): the static argument {name!r}"
+                remedy = f"rank it 0 ({name}=0) to trace it, or say what is static with "
+                remedy += ".jit(static_argnames=...)"
+                count_value(seen[name], value, what, value, remedy)
         return carried(run(args, kwargs), options.name)
 
     functools.update_wrapper(entry, named_by, updated=())
@@ -196,20 +201,6 @@ def _entry(
     del named.__wrapped__
     named.__signature__ = signature
     return named
-
-
-def _count(seen: set[Any], value: float, name: str, function: str) -> None:
-    """Warn when a static number takes its eighth value."""
-    if value in seen or len(seen) >= EIGHTH:
-        return
-    seen.add(value)
-    if len(seen) == EIGHTH:
-        warnings.warn(
-            f"{function}.jit(): the static argument {name!r} takes its eighth value, {value!r}, "
-            f"and each value is compiled separately; rank it 0 ({name}=0) to trace it, or say what "
-            f"is static with .jit(static_argnames=...)",
-            stacklevel=3,
-        )
 
 
 def _places(signature: inspect.Signature, what: str, names: Sequence[str]) -> dict[str, Any]:

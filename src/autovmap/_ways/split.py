@@ -1,6 +1,5 @@
 """One call taken apart, leaf by leaf: what is traced, and what is static."""
 
-import warnings
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -20,7 +19,7 @@ from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap._ways.constant import ATOMS, Changing, static_key
 from autovmap._ways.settings import settings
-from autovmap._ways.statics import refuse_changing, refuse_static
+from autovmap._ways.statics import count_value, is_number, refuse_changing, refuse_static
 from autovmap._ways.untraceable import refuse_array
 from autovmap.errors import SpecError
 
@@ -28,8 +27,6 @@ LAYOUTS = 256
 """How many structures of arguments are remembered for a program."""
 STATICS = 1024
 """How many sets of static values are told apart for one structure."""
-EIGHTH = 8
-"""With so many different values of a static number, there is a warning."""
 TRACED = object()
 """In place of the value of a leaf that is traced."""
 
@@ -246,26 +243,18 @@ class Partition:
 
     def _count(self, args: tuple[Any, ...], kwargs: dict[str, Any], static: Static) -> None:
         """Warn when a static number takes its eighth value; called once for each trace."""
-        if not any(map(_is_number, static.kept)):
+        if not any(map(is_number, static.kept)):
             return
         every = zip(self._leaves(args, kwargs), static.kept, static.key, strict=True)
         for (where, slot, _), value, key in every:
-            if not _is_number(value):
+            if not is_number(value):
                 continue
+            path = where.partition(": ")[2]
+            remedy = f"pass jnp.asarray({path}), which is traced"
+            if path == slot.path:
+                remedy = f"rank it 0 ({path}=0) to trace it"
             seen = self._numbers.setdefault(where, set())
-            if key in seen or len(seen) >= EIGHTH:
-                continue
-            seen.add(key)
-            if len(seen) == EIGHTH:
-                path = where.partition(": ")[2]
-                remedy = f"pass jnp.asarray({path}), which is traced"
-                if path == slot.path:
-                    remedy = f"rank it 0 ({path}=0) to trace it"
-                warnings.warn(
-                    f"{where} is a static number that takes its eighth value, {value!r}, and "
-                    f"each value is compiled separately; {remedy}",
-                    stacklevel=3,
-                )
+            count_value(seen, key, f"{where} is a static number that", value, remedy)
 
 
 def _is_traced(leaf: Any, kind: Kind, traced: int) -> bool:
@@ -283,7 +272,3 @@ def _is_traced(leaf: Any, kind: Kind, traced: int) -> bool:
     ):
         raise Changing(leaf, "", "is an array")
     return traced != STATIC
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -8,6 +8,7 @@ import enum
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -21,6 +22,8 @@ from autovmap._spec.spec import VAR_KEYWORD, Spec
 from autovmap._ways.constant import Changing, check_constant, is_constant
 from autovmap.errors import SpecError
 
+EIGHTH = 8
+"""With so many different values of a static number, there is a warning."""
 STATIC: tuple[type, ...] = (bool, int, str, bytes, enum.Enum, type, np.dtype)
 BUILTIN = {list: "a tuple", set: "a frozenset", dict: "a tuple of pairs"}
 """What to pass in place of a builtin that has no hash."""
@@ -116,6 +119,32 @@ def given_names(given: Any, what: str, spec: Spec, ranked: Collection[str] = ())
                 f"traced; leave it out of {what}, or give it no rank"
             )
     return names
+
+
+def count_value(seen: set[Any], key: Any, what: str, value: Any, remedy: str) -> None:
+    """Warn when a static number takes its eighth value.
+
+    Args:
+        seen: the keys of its values so far, to which this one's is added.
+        key: what tells this one from others.
+        what: what opens the message, such as "f(): n is a static number that".
+        value: the value.
+        remedy: what to do about it.
+    """
+    if key in seen or len(seen) >= EIGHTH:
+        return
+    seen.add(key)
+    if len(seen) == EIGHTH:
+        warnings.warn(
+            f"{what} takes its eighth value, {value!r}, and each value is compiled separately; "
+            f"{remedy}",
+            stacklevel=4,
+        )
+
+
+def is_number(value: Any) -> bool:
+    """Whether a static value is a number of many: no bool, of which there are two."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def refuse_changing(value: Any, where: str, fixed: bool = False) -> None:
