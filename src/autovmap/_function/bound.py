@@ -123,7 +123,7 @@ class BoundAutoVmapped(Face[Q, R, "BoundJitted[Q, R]", "BoundAutoVmapped[Q, Any]
         return cls(function, *children)
 
 
-def shown(function: Any) -> dict[str, Any]:
+def attributes_of(function: Any) -> dict[str, Any]:
     """What every bound form of a function has: the function, and what a reader sees of it."""
     names = ("_engine", "__name__", "__qualname__", "__module__", "__doc__")
     return {"_function": function, **{name: getattr(function, name) for name in names}}

@@ -17,7 +17,7 @@ from typing import (
 
 from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames
-from autovmap._function.bound import BoundAutoVmapped, bind, shown
+from autovmap._function.bound import BoundAutoVmapped, attributes_of, bind
 from autovmap._function.chain import chain_text
 from autovmap._function.compiled import Jitted, count_compiled, make_jitted
 from autovmap._function.docstring import line_of, show_docstring
@@ -84,7 +84,9 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
     @functools.cached_property
     def _as_bound(self) -> dict[str, Any]:
         """What every bound form of this has in common."""
-        return shown(self)  # made late: it refers back to this, which then is no rubbish at once
+        return attributes_of(
+            self
+        )  # made late: it refers back to this, which then is no rubbish at once
 
     def _show(self, spec: Spec) -> None:
         """Show annotations and a docstring that are true of the calls."""

@@ -16,7 +16,7 @@ EIGHT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Cut:
     """One batch axis that is cut: its layer, its size, and how much of it a chunk has.
 
     Where sizes do not divide, the last chunk ends with the axis and so overlaps the one before;
@@ -52,7 +52,7 @@ class Split:
 class Chunks:
     """A batch in chunks; no splits where it is run at once."""
 
-    splits: tuple[Split, ...]
+    splits: tuple[Cut, ...]
     inner: PlanData
     """The plan of one chunk, of leaves without the dims that are cut down to one example."""
     rest: PlanData | None = None
@@ -193,7 +193,7 @@ def _order(layers: Sequence[Layer], sharded: Collection[int]) -> list[int]:
 
 def _cut(plan: PlanData, steps: dict[int, int], overlaps: bool, order: Sequence[int]) -> Chunks:
     splits = tuple(
-        Split(
+        Cut(
             i,
             plan.layers[i].axis,
             int(plan.layers[i].size),

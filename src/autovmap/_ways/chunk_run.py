@@ -15,7 +15,7 @@ from autovmap._run.keydata import as_data, as_keys, data_shape
 from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._run.weak import weakened
-from autovmap._ways.chunk import Chunks, Split, output_dim
+from autovmap._ways.chunk import Chunks, Cut, output_dim
 from autovmap._ways.explicit import alike, entries, refuse_cut, shape_like, zeros
 
 MakeNest: TypeAlias = Callable[[PlanData, Sequence[Group]], Nest]
@@ -38,7 +38,7 @@ class Keeper(Protocol):
         """What is kept once a chunk that begins at these places has joined."""
         ...
 
-    def shown(self, kept: Sequence[Any]) -> list[Any]:
+    def for_host(self, kept: Sequence[Any]) -> list[Any]:
         """What is kept, as arrays that a compiled program may hand to the host."""
         ...
 
@@ -64,7 +64,7 @@ class Written:
     """
 
     def __init__(
-        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
+        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
     ) -> None:
         self._plan = plan
         self._splits = splits
@@ -88,7 +88,7 @@ class Written:
         array = lax.expand_dims(array, dims) if dims else array
         return as_data(array)
 
-    def _dim(self, split: Split, whole: Any) -> int | None:
+    def _dim(self, split: Cut, whole: Any) -> int | None:
         return output_dim(self._group, self._plan.layers, split.layer, len(whole.shape))
 
     def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
@@ -106,7 +106,7 @@ class Written:
         part = alike(lax.convert_element_type(part, array.dtype), array)
         return lax.dynamic_update_slice(array, part, at) if array.ndim else part
 
-    def shown(self, kept: Sequence[Any]) -> list[Any]:
+    def for_host(self, kept: Sequence[Any]) -> list[Any]:
         return self.finished(kept)
 
     def finished(self, kept: Sequence[Any]) -> list[Any]:
@@ -128,7 +128,7 @@ class Passed(Written):
     def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
         return []
 
-    def shown(self, kept: Sequence[Any]) -> list[Any]:
+    def for_host(self, kept: Sequence[Any]) -> list[Any]:
         return []
 
 
@@ -303,9 +303,9 @@ class Chunked:
             for keeper, kept, part in zip(self._keepers, outputs, chunk, strict=True)
         )
 
-    def shown(self, outputs: Outputs) -> Outputs:
+    def for_host(self, outputs: Outputs) -> Outputs:
         """What is kept, as arrays that a compiled program may hand to the host."""
-        return tuple(k.shown(part) for k, part in zip(self._keepers, outputs, strict=True))
+        return tuple(k.for_host(part) for k, part in zip(self._keepers, outputs, strict=True))
 
     def finished(self, outputs: Outputs) -> Outputs:
         """The outputs of the whole batch, as its nest would give them."""
@@ -324,7 +324,7 @@ class MakeKeeper(Protocol):
     """What makes the keeper of a group."""
 
     def __call__(
-        self, plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any], /
+        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any], /
     ) -> Keeper:
         """From a plan, the axes that are cut, a group, and its outputs' shapes."""
         ...

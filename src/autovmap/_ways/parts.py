@@ -95,7 +95,7 @@ def run_parts(
         nests = make_nest if reducing is None else reducing.nests
         chunked = Chunked(plan, chunks, body, leaves, groups, caught, keepers, valid, nests)
         if parts.stage == "empty":
-            return chunked.shown(chunked.empty())
+            return chunked.for_host(chunked.empty())
         outputs, starts = state
         if parts.stage == "finish":
             return joined(chunked.finished(opened(outputs or starts)))
@@ -105,9 +105,9 @@ def run_parts(
         # Donated and given back as what they are: data for a key would be no use to JAX.
         outputs = chunked.put(opened(outputs), one, starts)
         if not parts.passing:
-            return chunked.shown(outputs)
+            return chunked.for_host(outputs)
         so_far = chunked.so_far(outputs, one, starts, parts.rest)
-        return chunked.shown(outputs), joined(so_far, chunks.sizes(parts.rest))
+        return chunked.for_host(outputs), joined(so_far, chunks.sizes(parts.rest))
 
     placed = parts.shards is not None and bool(parts.shards.placed)
     traced = body

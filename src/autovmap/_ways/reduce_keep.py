@@ -9,7 +9,7 @@ from jax import lax
 
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._ways.chunk import Split
+from autovmap._ways.chunk import Cut
 from autovmap._ways.chunk_run import Keeper, MakeKeeper, Passed, Written
 from autovmap._ways.fold_parts import State
 from autovmap._ways.reduce import FoldGroup, dims_of, examples_in
@@ -23,7 +23,7 @@ def keepers_of(reducing: Reducing, passing: bool = False) -> MakeKeeper:
     """
 
     def keeper(
-        plan: PlanData, splits: Sequence[Split], group: Group, shapes: Sequence[Any]
+        plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
     ) -> Keeper:
         if isinstance(group, FoldGroup):
             return FoldKeeper(reducing, splits, group, shapes)
@@ -43,7 +43,7 @@ class FoldKeeper:
     """
 
     def __init__(
-        self, reducing: Reducing, splits: Sequence[Split], group: FoldGroup, shapes: Sequence[Any]
+        self, reducing: Reducing, splits: Sequence[Cut], group: FoldGroup, shapes: Sequence[Any]
     ) -> None:
         self._reducing = reducing
         self._splits = splits
@@ -54,10 +54,10 @@ class FoldKeeper:
         left = [shape_left(part_of(layers, group, x)) for x in shapes]
         self._shapes = [list(unit) for unit in units(group, left)]
 
-    def _depends(self, split: Split) -> bool:
+    def _depends(self, split: Cut) -> bool:
         return split.axis in (self._group.axes or frozenset())
 
-    def _kept_dim(self, split: Split, ndim: int) -> int | None:
+    def _kept_dim(self, split: Cut, ndim: int) -> int | None:
         """The dim of what is kept along an axis that is cut and not folded."""
         if split.axis in self._group.over or not self._depends(split):
             return None
@@ -114,7 +114,7 @@ class FoldKeeper:
                 at[dim], found = start, True
         return at if found else None
 
-    def shown(self, kept: Sequence[Any]) -> list[Any]:
+    def for_host(self, kept: Sequence[Any]) -> list[Any]:
         return list(kept)
 
     def finished(self, kept: Sequence[Any]) -> list[Any]:

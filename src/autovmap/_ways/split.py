@@ -30,7 +30,7 @@ STATICS = 1024
 TRACED = object()
 """In place of the value of a leaf that is traced."""
 
-Kept: TypeAlias = tuple[Any, ...]
+Values: TypeAlias = tuple[Any, ...]
 Keys: TypeAlias = tuple[Hashable, ...]
 
 ARRAY, OTHER = Kind.ARRAY, Kind.OTHER
@@ -48,7 +48,7 @@ class Static:
 
     __slots__ = ("kept", "key", "names", "treedef")
 
-    def __init__(self, treedef: Any, names: tuple[str, ...], kept: Kept, key: Keys) -> None:
+    def __init__(self, treedef: Any, names: tuple[str, ...], kept: Values, key: Keys) -> None:
         self.treedef = treedef
         self.names = names
         """Those of the keyword arguments."""
