@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from autovmap import BatchShapeError, SpecError, auto_vmap
-from autovmap._ways import parts, reduce_run
+from autovmap._ways import reduce_parts, reduce_run
 from ways.test_reduce import FUNCTIONS, WAYS, array_of, check, reduced
 
 QUICK = ("plain", "chunk", "loop", "bucket")
@@ -132,7 +132,7 @@ def test_padding_that_counts_would_be_caught(monkeypatch: pytest.MonkeyPatch) ->
     """As overlapping chunks would: see `test_reduce.py`."""
     reducing_of = reduce_run.reducing_of
     everything = lambda plan, spec, real=None: reducing_of(plan, spec)  # noqa: E731
-    monkeypatch.setattr(parts, "reducing_of", everything)
+    monkeypatch.setattr(reduce_parts, "reducing_of", everything)
     f = auto_vmap(x=0)(lambda x: x).reduce("sum").bucket(promote=None)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check(f(jnp.ones(29)), jnp.sum(jnp.ones(29)))
