@@ -41,7 +41,7 @@ class BoundedCache(Generic[V]):
             with self._lock:
                 self._values[key] = value
                 while len(self._values) > self._maxsize:
-                    del self._values[next(iter(self._values))]
+                    del self._values[next(iter(self._values))]  # a dict's first key is its oldest
         except Exception:
             return
 

@@ -431,6 +431,7 @@ def _style(
     order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
     count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
     found = [slot for slot in argument_slots(spec, count, keywords) if is_matched(slot.rank)]
+    # Keywords come in any order: plans, and the errors that name leaves, have the parameters'.
     found.sort(key=lambda slot: order[slot.parameter])
     given = list(argument_slots(spec, len(args), list(kwargs)))
     checked = tuple(slot for slot in given if expects_no_array(slot.rank))

@@ -252,7 +252,7 @@ class Engine:
                 leaves = prepared(plan, call.arrays())
                 grouping = self.grouping_of(plan)
                 if self._plainly_run:
-                    if planned.nest is None:
+                    if planned.nest is None:  # kept: to make a vmap costs more than all else
                         planned.nest = make_nest(plan, grouping.groups)
                     return run(plan, planned.nest, body, leaves, grouping)
                 from autovmap._function.running import run_in_way, stretched

@@ -21,7 +21,7 @@ def lacking(leaf: Leaf, batch: Shape) -> Lacks:
     found: list[tuple[int, Dim]] = []
     for axis in range(-len(batch), 0):
         own = leaf.size(axis)
-        if own is None or (own == 1 and batch[axis] != 1):
+        if own is None or (own == 1 and batch[axis] != 1):  # a size may be a symbol: no < or >
             found.append((axis, batch[axis]))
     return tuple(found)
 

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from autovmap._plan.plan import PlanData
 from autovmap.errors import SpecError
 
+# A context variable, as threads and tasks have calls of their own around them.
 _bound: ContextVar[tuple[tuple[Hashable, str], ...]] = ContextVar("bound", default=())
 
 

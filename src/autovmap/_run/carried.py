@@ -18,6 +18,8 @@ class Carried:
         self.value = value
 
 
+# Its value is the node's static data, and what unflattens it gives the value itself: so a compiled
+# function returns no node, but what was carried. Nested vmaps would open it too early.
 jax.tree_util.register_pytree_node(
     Carried, lambda carried: ((), carried.value), lambda value, _: value
 )

@@ -132,6 +132,7 @@ def _equal(array: Any, other: Any) -> bool:
         return False
     if is_key(array):
         array, other = jax.random.key_data(array), jax.random.key_data(other)
+    # By bytes: NaN is equal to itself here, and 0.0 is not -0.0.
     return np.asarray(array).tobytes() == np.asarray(other).tobytes()
 
 
@@ -215,6 +216,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         if value.dtype == object:
             yield from ((f"[{i}]", x) for i, x in enumerate(value.flat))
         return
+    # Copies, as a container may change (in another thread, too) while the caller looks at a part.
     if isinstance(value, (dict, types.MappingProxyType)):
         yield from ((f"[{key!r}]", x) for key, x in list(cast("Any", value).items()))
     elif isinstance(value, (list, tuple, set, frozenset, collections.deque, *VIEWS)):

@@ -135,6 +135,6 @@ def run(
     caught = Result(plan, grouping)
     out = nest(Running(body, leaves, caught), *[leaves[i] for i in plan.mapped])
     result = caught.join(out, plan)
-    if not plan.layers:
+    if not plan.layers:  # nothing was traced, so no array could be told for an example's own
         refuse_dependent(body, leaves, result, plan.function)
     return result

@@ -78,6 +78,7 @@ def trace_once(
             refuse_lazy(result, [result], plan.function)
             flat, treedef = jax.tree.flatten(result)
             refuse_lazy(result, flat, plan.function)
+            # A program returns arrays alone; a number would come back as one.
             places = [i for i, leaf in enumerate(flat) if isinstance(leaf, jax.Array)]
             kept = [None if isinstance(leaf, jax.Array) else leaf for leaf in flat]
             found.append(Once(None, treedef, kept, places, inputs, names, look(result)))

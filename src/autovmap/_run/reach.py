@@ -60,6 +60,7 @@ def _outputs(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -
             return _while(params, inputs, names)
         case "cond":
             branches = [reached(branch, inputs[1:], names) for branch in params["branches"]]
+            # Which branch is taken depends on the index, so all that comes out does.
             return [union([inputs[0], *outs]) for outs in zip(*branches, strict=True)]
         case name if name in CALLS and (called := _called(equation)) is not None:
             return reached(called, inputs, names)
@@ -99,9 +100,9 @@ def _scan(equation: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> l
     last = len(equation.invars) - sliced
     first = last - (len(equation.outvars) - _slices(equation.outvars, inside.outvars))
     consts, carry, xs = inputs[:first], inputs[first:last], inputs[last:]
-    while True:
+    while True:  # one carry may get at an axis through another, a round later
         out = reached(jaxpr, [*consts, *carry, *xs], names)
-        grown = [union(pair) for pair in zip(carry, out, strict=False)]
+        grown = [union(pair) for pair in zip(carry, out, strict=False)]  # slices stand behind
         if grown == carry:
             return out
         carry = grown
@@ -118,6 +119,7 @@ def _while(params: Any, inputs: list[Axes], names: Mapping[Hashable, int]) -> li
     while True:
         test = reached(params["cond_jaxpr"], [*test_consts, *carry], names)
         out = reached(params["body_jaxpr"], [*consts, *carry], names)
+        # How often the body runs depends on the test, and with it all that is carried.
         grown = [union([*pair, *test]) for pair in zip(carry, out, strict=True)]
         if grown == carry:
             return carry

@@ -1,7 +1,7 @@
 """A batch in chunks: one after the other in a scan, inside one compiled program."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,125 +11,16 @@ from jax import lax
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.batched import is_batched
-from autovmap._run.keydata import as_data, as_keys, data_shape
+from autovmap._run.keydata import as_data
 from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.result import Result
-from autovmap._run.weak import weakened
-from autovmap._ways.chunk import Chunks, Cut, output_dim
-from autovmap._ways.explicit import alike, entries, refuse_cut, shape_like, zeros
+from autovmap._ways.chunk import Chunks, output_dim
+from autovmap._ways.chunk_keep import MakeKeeper
+from autovmap._ways.explicit import entries, refuse_cut, shape_like
 
 MakeNest: TypeAlias = Callable[[PlanData, Sequence[Group]], Nest]
 Outputs: TypeAlias = tuple[list[Any], ...]
 """What is kept of the outputs, in one list a group: arrays, or what a fold keeps."""
-
-
-class Keeper(Protocol):
-    """What is done with a group's outputs, chunk by chunk."""
-
-    def empty(self) -> list[Any]:
-        """What is kept before the first chunk."""
-        ...
-
-    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
-        """What is kept of one chunk, from its nest's outputs and the plan of that nest."""
-        ...
-
-    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
-        """What is kept once a chunk that begins at these places has joined."""
-        ...
-
-    def for_host(self, kept: Sequence[Any]) -> list[Any]:
-        """What is kept, as arrays that a compiled program may hand to the host."""
-        ...
-
-    def finished(self, kept: Sequence[Any]) -> list[Any]:
-        """The outputs of the whole batch."""
-        ...
-
-    def so_far(
-        self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any], steps: Sequence[int]
-    ) -> list[Any]:
-        """The outputs of a chunk alone, or what all chunks so far have come to."""
-        ...
-
-
-class Written:
-    """Outputs that are put where they belong: `dynamic_update_slice` of whole arrays.
-
-    Args:
-        plan: the plan of the whole batch.
-        splits: the axes that are cut.
-        group: the group of outputs.
-        shapes: their shapes for the whole batch.
-    """
-
-    def __init__(
-        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
-    ) -> None:
-        self._plan = plan
-        self._splits = splits
-        self._group = group
-        self._shapes = shapes
-
-    def empty(self) -> list[Any]:
-        return [_zeros(x) for x in self._shapes]
-
-    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
-        """The outputs with a dim of 1 along each axis that was cut to one; keys as their data."""
-        return [self._shaped(x, whole) for x, whole in zip(outputs, self._shapes, strict=True)]
-
-    def _shaped(self, array: Any, whole: Any) -> Any:
-        array = jnp.asarray(array)
-        dims = [
-            dim
-            for split in self._splits
-            if split.step == 1 and (dim := self._dim(split, whole)) is not None
-        ]
-        array = lax.expand_dims(array, dims) if dims else array
-        return as_data(array)
-
-    def _dim(self, split: Cut, whole: Any) -> int | None:
-        return output_dim(self._group, self._plan.layers, split.layer, len(whole.shape))
-
-    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
-        return [
-            self._put(array, part, whole, starts)
-            for array, part, whole in zip(kept, chunk, self._shapes, strict=True)
-        ]
-
-    def _put(self, array: Any, part: Any, whole: Any, starts: Sequence[Any]) -> Any:
-        at: list[Any] = [np.int32(0)] * array.ndim
-        for split, start in zip(self._splits, starts, strict=True):
-            dim = self._dim(split, whole)
-            if dim is not None:
-                at[dim] = start
-        part = alike(lax.convert_element_type(part, array.dtype), array)
-        return lax.dynamic_update_slice(array, part, at) if array.ndim else part
-
-    def for_host(self, kept: Sequence[Any]) -> list[Any]:
-        return self.finished(kept)
-
-    def finished(self, kept: Sequence[Any]) -> list[Any]:
-        """Keys as keys, and weak types, as the function gave them."""
-        return [_as(x, shape) for x, shape in zip(kept, self._shapes, strict=True)]
-
-    def so_far(
-        self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any], steps: Sequence[int]
-    ) -> list[Any]:
-        return self.finished(chunk)
-
-
-class Passed(Written):
-    """Outputs of which nothing is kept: each chunk's go to the caller."""
-
-    def empty(self) -> list[Any]:
-        return []
-
-    def put(self, kept: Sequence[Any], chunk: Sequence[Any], starts: Sequence[Any]) -> list[Any]:
-        return []
-
-    def for_host(self, kept: Sequence[Any]) -> list[Any]:
-        return []
 
 
 class Chunked:
@@ -157,7 +48,7 @@ class Chunked:
         leaves: Sequence[Any],
         groups: Sequence[Group],
         caught: Result,
-        keepers: "MakeKeeper",
+        keepers: MakeKeeper,
         valid: Mapping[int, Any],
         nests: "MakeNest" = make_nest,
     ) -> None:
@@ -320,16 +211,6 @@ class Chunked:
         )
 
 
-class MakeKeeper(Protocol):
-    """What makes the keeper of a group."""
-
-    def __call__(
-        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any], /
-    ) -> Keeper:
-        """From a plan, the axes that are cut, a group, and its outputs' shapes."""
-        ...
-
-
 def opened(outputs: Outputs) -> Outputs:
     """The outputs with keys as their data."""
     return jax.tree.map(as_data, outputs)
@@ -339,16 +220,6 @@ def _part(array: Any, start: Any, step: int, index: bool, dim: int) -> Any:
     if index:
         return lax.dynamic_index_in_dim(array, start, dim, keepdims=False)
     return lax.dynamic_slice_in_dim(array, start, step, dim)
-
-
-def _zeros(shape: Any) -> Any:
-    data = data_shape(shape)
-    return zeros(data.shape, data.dtype, shape)
-
-
-def _as(array: Any, shape: Any) -> Any:
-    """An array of data as what it stands for: a key, or a value of weak type."""
-    return as_keys(weakened(array) if shape.weak_type else array, shape)
 
 
 def without(result: Any, plan: PlanData, again: Mapping[int, int], groups: Sequence[Group]) -> Any:

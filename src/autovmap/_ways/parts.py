@@ -12,7 +12,8 @@ from autovmap._run.nest import Body, Running, make_nest, run
 from autovmap._run.once import again, trace_once
 from autovmap._run.result import Result
 from autovmap._ways.chunk import plan_chunks
-from autovmap._ways.chunk_run import Chunked, MakeKeeper, Outputs, Written, opened
+from autovmap._ways.chunk_keep import MakeKeeper, Written
+from autovmap._ways.chunk_run import Chunked, Outputs, opened
 from autovmap._ways.explicit import entries
 
 if TYPE_CHECKING:
@@ -117,12 +118,8 @@ def run_parts(
 
     def inside(part: PlanData, leaves: Sequence[Any], local: "Local | None" = None) -> Outputs:
         """The outputs of a part of the batch: all, or what `local` says of one device's."""
-        example = traced
-        if local is not None:
-            from autovmap._ways.shard_run import Nowhere
-
-            # Traced outside of the mesh, derivatives are the function's own: see `shard_trace`.
-            example = body if isinstance(local, Nowhere) else traced
+        # Where a part is traced outside of the mesh, so are its derivatives: see `shard_trace`.
+        example = body if local is not None and local.outside else traced
         own = reducing if reducing is None or local is None else reducing.on_device(local)
         nests = make_nest if own is None else own.nests
         if parts.examples is not None:

@@ -10,7 +10,7 @@ from jax import lax
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._ways.chunk import Cut
-from autovmap._ways.chunk_run import Keeper, MakeKeeper, Passed, Written
+from autovmap._ways.chunk_keep import Keeper, MakeKeeper, Passed, Written
 from autovmap._ways.fold_parts import State
 from autovmap._ways.reduce import FoldGroup, dims_of, examples_in
 from autovmap._ways.reduce_run import Reducing, part_of, shape_left, units

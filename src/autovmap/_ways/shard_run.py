@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -28,6 +28,8 @@ class Local:
     """The mesh axes on which batch axes lie."""
     rows: Mapping[Placed, Any]
     """Which examples of each such axis a device has: some beyond the end if sizes don't divide."""
+    outside: bool = False
+    """Whether the part is traced outside of `shard_map`."""
 
 
 Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
@@ -91,7 +93,7 @@ def sharded(
 
     def outside() -> Any:
         shapes = [_part_shape(leaves[i], shards, i) for i in arrays]
-        here = lambda *rows: part(_here(shards), *rows)  # noqa: E731
+        here = lambda *rows: part(replace(_here(shards), outside=True), *rows)  # noqa: E731
         return mapped(*traced_outside(here, shapes, dict(mesh.shape).items()))
 
     # With a `custom_vjp` it is the backward pass that would fail, later, inside.

@@ -130,6 +130,7 @@ class Partition:
             return carried(run(args, kwargs, more, (outputs, starts)), spec.function)
 
         traced.__name__ = traced.__qualname__ = spec.function
+        # Donated: the outputs that a loop on the host hands on are written over, not copied.
         self.program: Any = jax.jit(traced, static_argnums=(0, 1), donate_argnums=3)
 
     def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Split:
@@ -186,7 +187,7 @@ class Partition:
     ) -> Static:
         """What is static in a call, kept for all calls like it."""
         kept = tuple([TRACED if k is None else x for x, k in zip(leaves, key, strict=True)])
-        if self._layouts.get((names, treedef)) is layout:
+        if self._layouts.get((names, treedef)) is layout:  # else it can't be looked up at all
             return layout.statics.keep(key, Static(treedef, names, kept, key))
         return Unkept(treedef, names, kept, key)
 
