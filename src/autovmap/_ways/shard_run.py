@@ -32,6 +32,8 @@ class Local:
     """Whether the part is traced outside of `shard_map`."""
 
 
+TYPED = hasattr(jax.sharding, "use_abstract_mesh")
+"""Whether the type of an array says on which part of a mesh it lies."""
 Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
 
 
@@ -96,8 +98,9 @@ def sharded(
         here = lambda *rows: part(replace(_here(shards), outside=True), *rows)  # noqa: E731
         return mapped(*traced_outside(here, shapes, dict(mesh.shape).items()))
 
-    # With a `custom_vjp` it is the backward pass that would fail, later, inside.
-    first, other = (outside, within) if custom else (within, outside)
+    # With a `custom_vjp` it is the backward pass that would fail, later, inside: but in older JAX,
+    # where arrays inside are of no other type than outside.
+    first, other = (outside, within) if custom and TYPED else (within, outside)
     try:
         return first()
     except AutoVmapError:
