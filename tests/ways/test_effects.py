@@ -69,7 +69,7 @@ TWICE = {
 @pytest.mark.parametrize("way", TWICE)
 def test_the_plan_says_where_an_effect_happens_twice(way: str) -> None:
     change, why = TWICE[way]
-    said = f"effects: what the function does beside computing happens twice for some, as {why}"
+    said = f"effects: side effects happen twice for some examples, as {why}"
     x = np.ones(7, np.float32)
     assert change(auto_vmap(x=0)(printed)).plan_with_outputs(x).steps[-1] == said
     for f, size in ((printed, 6), (lambda x: x * 2, 7)):

@@ -61,7 +61,7 @@ def _steps(
     facts = (call.planned.plan, engine.ways, sized, sharded_axes(call), mesh, folds)
     said = answers + steps(*facts)
     if effects and (why := repetition(*facts)):
-        what = "what the function does beside computing happens twice for some"
+        what = "side effects happen twice for some examples"
         said += (f"effects: {what}, as {why}",)
     return said
 

@@ -110,7 +110,7 @@ def folded_code(
     at, block = calling.out_axes, len(plan.batch_shape)
     kept = block - len(calling.folded)
     if not isinstance(at, Position) or (kept and not calling.stretch_outputs):
-        raise _no_code(plan, reduce, "as batch dims of outputs lie in different places")
+        raise _no_code(plan, reduce, "as batch dims of outputs go to different places")
     start = at.index if at.index >= 0 else at.index + 1 - block
     dims = tuple(start + block + axis for axis in sorted(calling.folded))
     head, _, body = batched.partition("def call(")
@@ -122,7 +122,7 @@ def folded_code(
     folds = Folds(module, dims, block, start, guarded, names)
     tree = folds.tree(reduce.folds)
     if tree is None:
-        raise _no_code(plan, reduce, "as a result is taken apart by its fields")
+        raise _no_code(plan, reduce, "as a result is split by its fields")
     if folds.given and kept and start:
         raise _no_code(plan, reduce, "as a function combines outputs whose batch dims don't lead")
     handed = re.sub(r"(\w+)=[^,]*(?=,|$)", r"\1=\1", parameters).replace("*, ", "")

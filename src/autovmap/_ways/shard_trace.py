@@ -206,7 +206,7 @@ def _once(known: Any) -> Any:
 def _(*_: Any) -> Any:
     raise SpecError(
         "f.shard(...): a function that JAX can't trace on a part of a mesh is traced beforehand, "
-        "and its derivative can't be differentiated once more; differentiate each example, "
+        "so its derivative can't be differentiated again; differentiate each example, "
         "and shard the result: f.lift(jax.hessian).shard(...)"
     )
 
