@@ -94,7 +94,7 @@ class Pair(NamedTuple):
 
 def test_what_has_no_code_says_so() -> None:
     f = auto_vmap(x=0, y=0, out_axes=(0, None))(lambda x, y: (x, y))
-    with pytest.raises(SpecError, match=r"(?s)no code.*in different places"):
+    with pytest.raises(SpecError, match=r"(?s)no code.*to different places"):
         f.reduce("sum").plan(Y, 1.0).code()
     fields = auto_vmap(x=0)(lambda x: Pair(x, x)).reduce({"low": "min", "high": "max"})
     assert fields(Y) == Pair(0, 4)
