@@ -107,6 +107,7 @@ def test_runs_as_a_module():
     assert done.stdout == f"autovmap {version('autovmap')}\n"
 
 
+@pytest.mark.slow
 def test_whole_demo_as_a_module(tmp_path):
     done = python_m("demo", "--grid", "20", "--series", "5", "--no-picture", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -89,6 +89,7 @@ def test_vjp_and_linear_transpose() -> None:
     close(transposed, np.broadcast_to(M[:, 0].sum(0), (4, 1, 3)))
 
 
+@pytest.mark.slow
 def test_hessian_of_each_example() -> None:
     hessian = auto_vmap(s=0, v=1, m=2)(jax.hessian(plain, argnums=1))
     expected = numpy_loop(jax.hessian(plain, argnums=1), "(n,n)")(S, V, M)

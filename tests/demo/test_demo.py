@@ -166,6 +166,7 @@ class TestMaximum:
         assert float(peak.var_obs) == pytest.approx(LITERATURE[0], rel=1e-3)
         assert float(peak.var_level) == pytest.approx(LITERATURE[1], rel=1e-3)
 
+    @pytest.mark.slow
     def test_with_the_full_grid_within_a_hundredth_of_a_percent(self):
         surface = study.study_surface(FLOW, 200)
         peak = study.refine(FLOW, surface)[-1]
@@ -238,6 +239,7 @@ class TestOutput:
     def test_leaves_precision_as_it_was(self, ran):
         assert jnp.ones(()).dtype == jnp.float32
 
+    @pytest.mark.slow
     def test_without_matplotlib_says_how_to_get_it_and_goes_on(self, monkeypatch, tmp_path, capsys):
         for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
             monkeypatch.setitem(sys.modules, name, None)

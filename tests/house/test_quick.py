@@ -85,6 +85,7 @@ def ran(folder: Path, *arguments: str, profile: str = "quick") -> str:
     return run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["-n0", "-n2"])
 def test_the_end_says_what_was_left_out_and_what_is_slow(folder: Path, processes: str) -> None:
     said = ran(folder, processes)

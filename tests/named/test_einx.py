@@ -65,6 +65,7 @@ def test_refuses_what_einx_refuses(pattern: str, shapes: Any) -> None:
         named_vmap(pattern)(lambda *a: a[0])(*args)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(8))
 def test_generated_patterns_equal_einx(block: int) -> None:
     """All patterns of a block in one program: compiling them one by one takes minutes."""

@@ -140,6 +140,7 @@ def same(one: Any, other: Any) -> bool:
     return one.shape == other.shape and np.allclose(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_mistake_in_a_step_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CASES[name]

@@ -103,6 +103,7 @@ class TestDifferent:
         moved_by_no_one(found, np.broadcast_to(draws(key, (2, 3)), (4, 2, 3)))
 
 
+@pytest.mark.slow
 def test_ten_thousand_draws_are_those_of_the_loop_and_of_split() -> None:
     key, n = jax.random.key(11), 10_000
     found = np.asarray(different(key, jnp.zeros(n)))

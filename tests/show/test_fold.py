@@ -44,6 +44,7 @@ def check(f: Any, *args: Any, given: tuple[Any, ...] = (), outputs: bool = False
 NAMES = ("sum", "mean", "max", "min", "prod", "any", "all", "logsumexp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [None, 0, -1, (0, 1)])
 @pytest.mark.parametrize("out_axes", [0, -1])
 def test_one_fold_and_a_tree_of_folds(axes: Any, out_axes: int) -> None:
@@ -65,6 +66,7 @@ def test_lists_and_what_is_no_array() -> None:
         check(f.replace(out_axes=-1).reduce(["max", None, "min"]), Y[None], outputs=True)
 
 
+@pytest.mark.slow
 def test_folds_of_the_callers_own() -> None:
     chain = auto_vmap(m=2)(lambda m: m).reduce((jnp.matmul, jnp.eye(2)))
     check(chain, M, given=(jnp.matmul, jnp.eye(2)))

@@ -36,6 +36,7 @@ def check(f, *args, **kwargs):
         np.testing.assert_allclose(data(got), data(want), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", SHAPES)
 @pytest.mark.parametrize("key", [jax.random.key(0), jax.random.PRNGKey(3)], ids=["typed", "raw"])
 @pytest.mark.parametrize("s", [2.0, "weak"])
@@ -50,6 +51,7 @@ def test_as_the_plain_call(batch, key, s):
     check(f, key, arr(*batch, 3), weak if s == "weak" else s)
 
 
+@pytest.mark.slow
 def test_a_key_for_some_axes():
     f = auto_vmap(rng="key", x=0, randomness="different")(lambda rng, x: x * jax.random.normal(rng))
     keys = jax.random.split(jax.random.key(1), 7)

@@ -350,6 +350,7 @@ class TestQuickest:
         """A new function each time: what was decided for one like it would be found again."""
         return lambda x: jnp.sort(x[:, None] * x, axis=0).sum()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("shape", [(600, 8), (6, 100, 8), (1, 600, 8)])
     def test_it_is_told_and_right(self, shape: tuple[int, ...]):
         f = auto_vmap(x=1, y=1)(lambda x, y: self.pairs(x) + y.sum())
@@ -367,6 +368,7 @@ class TestQuickest:
         assert sizes[-1] == int(found[2]) < 600
         assert int(found[1]) in (*sizes[:2], 600)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("quick", [0, 1, 2])
     def test_the_quickest_is_taken(self, quick: int, monkeypatch: pytest.MonkeyPatch):
         offered: list[list[int]] = []

@@ -7,6 +7,7 @@ from compose.scripts import HERE, finish, start
 SCRIPT = HERE.parent / "ways" / "on_devices_found.py"
 
 
+@pytest.mark.slow
 @pytest.mark.devices
 def test_on_eight_devices() -> None:
     ((out, errors, status),) = finish(start(str(SCRIPT), devices=8))

@@ -146,6 +146,7 @@ def test_a_checker_outside_sees_the_batch():
         g(jnp.ones((5, 3)), jnp.ones((4, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["claw", "claw-first", "jaxtyping"])
 def test_import_hooks(how):
     """A module of decorated functions and methods works under each hook, and is checked."""

@@ -100,6 +100,7 @@ def some_shapes(signature: str, rng: np.random.Generator) -> tuple[list[Shape], 
     return shapes, sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_shapes_of_random_numbers(seed: int) -> None:
     """Several outputs, of which the last may have a dim of its own."""

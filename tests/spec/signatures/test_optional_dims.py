@@ -110,6 +110,7 @@ class TestOthers:
             one, other = values(*x, 3), values(*y, 3)[..., ::-1]
             np.testing.assert_allclose(ours(one, other), np.cross(one, other), 1e-5, 1e-5)
 
+    @pytest.mark.slow
     def test_solve_for_a_vector_or_a_matrix(self) -> None:
         seen: set[Any] = set()
         ours = checked("(n,n),(n,p?)->(n,p?)", jnp.linalg.solve, seen)
