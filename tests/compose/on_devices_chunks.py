@@ -106,7 +106,7 @@ def chunks_that_cut_a_sharded_axis_unevenly_are_refused() -> None:
         x = put(EXPLICIT, (8, 6, 3), "a")
         for run in WAYS.values():
             with pytest.raises(
-                SpecError, match=r"(?s)axis -2 of x lies on mesh axis 'a'.*8 examples"
+                SpecError, match=r"(?s)axis -2 of x is sharded over mesh axis 'a'.*8 examples"
             ):
                 run(several, 3)(x)
 

@@ -192,7 +192,7 @@ class TestWork:
 
 FIRST = {
     **{"plain": (190, 29), "chunk": (480, 43), "chunk by memory": (375, 43), "jit": (195, 33)},
-    **{"bucket": (430, 48), "shard": (445, 44), "loop": (440, 33), "jit, taken apart": (235, 33)},
+    **{"bucket": (430, 48), "shard": (460, 44), "loop": (440, 33), "jit, taken apart": (235, 33)},
 }
 """Frames and files of a first call at most: a change that needs more says why."""
 SECOND = {

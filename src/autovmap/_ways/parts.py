@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
+from jax import lax
 
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, Running, make_nest, run
 from autovmap._run.once import again, trace_once
+from autovmap._run.reach import primitives
 from autovmap._run.result import Result
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_keep import MakeKeeper, Written
@@ -114,7 +116,10 @@ def run_parts(
     traced = body
     if placed and reducing is None and not on_mesh() and not any(map(_is_typed_by_mesh, leaves)):
         # Once for the result's shapes and for the devices.
-        traced = again(plan, trace_once(plan, body, leaves, lambda _: None))
+        once = trace_once(plan, body, leaves, lambda _: None)
+        # With derivatives of its own the function is traced on a device's part itself: what it
+        # would not do there, they would not either, and it fails while there is another way.
+        traced = again(plan, once) if has_plain_derivatives(once.jaxpr) else body
 
     def inside(part: PlanData, leaves: Sequence[Any], local: "Local | None" = None) -> Outputs:
         """The outputs of a part of the batch: all, or what `local` says of one device's."""
@@ -159,6 +164,12 @@ def _keepers(reducing: "Reducing | None", passing: bool = False) -> MakeKeeper:
 def _is_typed_by_mesh(leaf: Any) -> bool:
     """Whether it is part of a leaf's type how it lies on an Explicit mesh."""
     return isinstance(leaf, jax.Array) and any(entries(leaf))
+
+
+def has_plain_derivatives(closed: Any) -> bool:
+    """Whether a program is made of JAX's own operations alone, whose derivatives JAX knows."""
+    names = primitives(closed) - {"pjit", "jit"}
+    return all(hasattr(lax, f"{x}_p") and not x.startswith("custom_") for x in names)
 
 
 def on_mesh() -> bool:
