@@ -21,7 +21,7 @@ from autovmap._function.identity import shown_name
 from autovmap._function.known import declaration_key, find, keep
 from autovmap._lines import value_text
 from autovmap._spec.options import DEFAULTS
-from autovmap._spec.spec import Declaration
+from autovmap._spec.spec import Declaration, is_signature
 from autovmap._ways.options import PLAIN
 from autovmap.errors import SpecError
 
@@ -201,12 +201,15 @@ def _refuse_function_among_ranks(
         declared = ", ".join(f"{parameter}=1" for parameter in _needed(first))
         raise SpecError(
             f"auto_vmap({name}, {rest}): base ranks are missing; write "
-            f"auto_vmap({declared or '...'})({name}) with each argument's number of dims for one "
-            f"example, or use autovmap.compat.jax.vmap, which is called like jax.vmap"
+            f"auto_vmap({declared or '...'})({name}) if all are vectors, else each argument's own "
+            f"number of dims for one example; or use autovmap.compat.jax.vmap, which is called "
+            f"like jax.vmap"
         )
+    signature = named.get("signature")
+    meant = repr(signature) if len(named) == 1 and is_signature(signature) else rest
     raise SpecError(
         f"auto_vmap({name}, {rest}): the ranks come first, then the function; write "
-        f"auto_vmap({rest})({name})"
+        f"auto_vmap({meant})({name})"
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from autovmap import BatchShapeError, SpecError, auto_vmap
+from autovmap import BatchShapeError, SpecError, auto_vmap, named_vmap
 from faults.saying import says
 
 BATCH = jnp.arange(12.0).reshape(4, 3)
@@ -270,3 +270,43 @@ def test_42_the_note_where_no_array_has_a_rank() -> None:
         "in <lambda>(), called by autovmap with batch shape (); no array under a rank",
         "x has a rank, but is None, so the function got None for it",
     ]
+
+
+@pytest.mark.parametrize("way", ["call", "jit", "chunk", "loop"])
+def test_44_a_collective_over_an_axis_without_a_name(way: str) -> None:
+    def share(x: Any) -> Any:
+        return x / jax.lax.psum(x, "i")
+
+    function = auto_vmap(x=0)(share)
+    run: Any = function if way == "call" else getattr(function, way)(*[2] * (way == "chunk"))
+    with pytest.raises(NameError, match="unbound axis name: i") as raised:
+        run(jnp.ones(4))
+    notes = " ".join(" ".join(raised.value.__notes__).split())
+    assert "If i is to be the last batch axis, say axis_name='i' where share is decorated" in notes
+    assert auto_vmap(x=0, axis_name="i")(share)(jnp.ones(4)).tolist() == [0.25] * 4
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        ((2, 4, 3), "y, float32[2,4,3], has no base rank, but begins with the batch shape (2, 4)"),
+        ((4, 3), "y, float32[4,3], has no base rank, but begins with (4,), the end of the batch"),
+        ((2, 3), None),
+        ((1, 5), None),
+    ],
+    ids=str,
+)
+def test_51_a_rank_was_forgotten_where_batches_broadcast(y: Any, said: str | None) -> None:
+    def f(x: Any, y: Any) -> Any:
+        return x.reshape(1, 3) @ y.reshape(-1, 7)
+
+    with pytest.raises(TypeError, match="reshape") as raised:
+        auto_vmap(x=1)(f)(jnp.ones((2, 4, 3)), jnp.ones(y))
+    note = " ".join(raised.value.__notes__[-1].split())
+    assert note.startswith(said) if said else "forgotten" not in note
+
+
+def test_44_a_collective_over_an_axis_that_a_pattern_does_not_name() -> None:
+    with pytest.raises(NameError, match="unbound axis name: i") as raised:
+        named_vmap("a -> a")(lambda x: x / jax.lax.psum(x, "i"))(jnp.ones(4))
+    assert "name it so in the pattern" in raised.value.__notes__[-1]

@@ -100,6 +100,24 @@ def test_13_a_rank_for_each_key() -> None:
     assert mended(tree).shape == (4,)
 
 
+def test_13_an_absent_key_is_added_or_not_declared() -> None:
+    function = auto_vmap(tree={"a": 1, "b": 0})(lambda tree: tree["a"].sum())
+    text = message(lambda: function({"a": BATCH}))
+    assert "Add what is absent to tree, or remove it from the declaration" in text
+    assert function({"a": BATCH, "b": 1.0}).shape == (4,)
+    assert auto_vmap(tree={"a": 1})(function.__wrapped__)({"a": BATCH}).shape == (4,)
+
+
+def test_12_a_signature_by_position() -> None:
+    dot = lambda x, y: x @ y  # noqa: E731
+    for wrong in (
+        lambda: auto_vmap(dot, signature="(n),(n)->()"),
+        lambda: auto_vmap(signature="(n),(n)->()")(dot),
+    ):
+        decorate = eval(code(message(wrong), r".*(auto_vmap\('.*?'\))"), {"auto_vmap": auto_vmap})
+        assert decorate(dot)(BATCH, BATCH).shape == (4,)
+
+
 @pytest.mark.parametrize("rank", [{"a": [1, 1]}, {"a": 1}, 1, like({"a": [jnp.ones(3)] * 2})])
 def test_14_a_rank_for_each_child_or_one_for_all(rank: Any) -> None:
     tree = {"a": [BATCH, BATCH]}

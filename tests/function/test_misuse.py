@@ -101,8 +101,34 @@ def test_every_method_has_its_own_remedies() -> None:
         (
             lambda: auto_vmap(fk, in_axes=(0, None)),
             "auto_vmap(fk, in_axes=(0, None)): base ranks are missing; write "
-            "auto_vmap(angles=1, lengths=1)(fk) with each argument's number of dims for one "
-            "example, or use autovmap.compat.jax.vmap, which is called like jax.vmap",
+            "auto_vmap(angles=1, lengths=1)(fk) if all are vectors, else each argument's own "
+            "number of dims for one example; or use autovmap.compat.jax.vmap, which is called "
+            "like jax.vmap",
+        ),
+        (
+            lambda: auto_vmap(fk, signature="(n),(n)->(m)"),
+            "auto_vmap(fk, signature='(n),(n)->(m)'): the ranks come first, then the function; "
+            "write auto_vmap('(n),(n)->(m)')(fk)",
+        ),
+        (
+            lambda: auto_vmap(signature="(n),(n)->(m)")(fk),
+            "fk() has no parameter 'signature'; its parameters are: angles, lengths; a signature "
+            "is given by position: auto_vmap('(n),(n)->(m)')",
+        ),
+        (
+            lambda: f.outer("angles, lengths"),
+            "fk.outer(): 'angles, lengths' is not a ranked parameter; the ranked parameters are: "
+            "angles, lengths; write .outer('angles', 'lengths')",
+        ),
+        (
+            lambda: f.shard("x", None, "y"),
+            "fk.shard() takes one spec, for all batch axes; write "
+            ".shard(jax.sharding.PartitionSpec('x', None, 'y'))",
+        ),
+        (
+            lambda: f.bucket().chunk(2).iter(ANGLES, LENGTHS),
+            "fk.iter(): only .chunk(...), without .bucket(...) and .shard(...), gives its result "
+            "in parts",
         ),
         (
             lambda: auto_vmap(fk, 0, in_axes=0),

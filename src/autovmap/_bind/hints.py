@@ -18,17 +18,26 @@ def call_hints(binder: Binder, call: Call) -> list[str]:
     """A line for each argument that is likely to be other than it was meant.
 
     A list of numbers or arrays under one rank is a pytree, as in JAX, and not an array; None under
-    a rank has no batch dims; an argument without a rank that begins with the batch shape may have
-    been meant to be mapped.
+    a rank has no batch dims; an argument without a rank that begins with the batch shape, or with
+    its last dims, may have been meant to be mapped.
     """
     lists = [*list(_lists(call))[:MOST], *list(_nones(call))[:MOST]]
-    batch = tuple_text(call.planned.plan.batch_shape)
-    forgotten = [
-        f"{path}, {shown(array)}, has no base rank, but begins with the batch shape {batch}; was "
-        f"its rank forgotten?"
-        for path, array in binder.forgotten(call)[:MOST]
-    ]
-    return lists + forgotten
+    return lists + list(_forgotten(binder, call))[:MOST]
+
+
+def _forgotten(binder: Binder, call: Call) -> Iterator[str]:
+    """The arrays without a rank that begin with the batch shape, or with the last dims of it."""
+    batch = call.planned.plan.batch_shape
+    for path, array in binder.unranked(call, undeclared=True):
+        for start in range(len(batch)):
+            part = batch[start:]
+            if tuple(array.shape[: len(part)]) == part and (start == 0 or set(part) != {1}):
+                of = f"{tuple_text(part)}, the end of " if start else ""
+                yield (
+                    f"{path}, {shown(array)}, has no base rank, but begins with {of}the batch "
+                    f"shape {tuple_text(batch)}; was its rank forgotten?"
+                )
+                break
 
 
 def _lists(call: Call) -> Iterator[str]:

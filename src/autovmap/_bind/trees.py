@@ -269,11 +269,16 @@ def _unknown_names(
     remedy = f" ({static!r}: static, and so needs no {_noun(what)})" if static else ""
     missing = [name for name in names if name not in declared]
     also = f"; {missing!r} present but not declared" if missing else ""
+    if missing:
+        do = "Remove what is absent, and declare what is there"
+    elif set(unknown) <= set(static):
+        do = "Remove what is absent"
+    else:
+        do = f"Add what is absent to {path}, or remove it from the declaration"
     return (
         f"{what}: the {word} of {path} differ from the declaration: {unknown!r} declared but "
         f"absent{remedy}{also}.\n{path} ({a(type(value).__name__)}) has {names!r}; the declaration "
-        f"has {declared!r}.\nRemove what is absent, and declare what is there"
-        + "".join(did_you_mean(name, missing) for name in unknown)
+        f"has {declared!r}.\n{do}" + "".join(did_you_mean(name, missing) for name in unknown)
     )
 
 

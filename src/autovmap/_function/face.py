@@ -162,13 +162,13 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
             Where a chunk lies in the batch shape, as slices, and its part of the result.
 
         Raises:
-            SpecError: this is not a `f.chunk(...)` with nothing else.
+            SpecError: this is not a `f.chunk(...)`, or it is one with a bucket or a mesh.
         """
         engine, given = self._engine, (*self._first, *args)
         if engine.ways.chunk is None or engine.ways.shard or engine.ways.bucket:
             raise SpecError(
-                f"{engine.name}.iter(): only .chunk(...), with no other way beside it, gives its "
-                f"result in parts"
+                f"{engine.name}.iter(): only .chunk(...), without .bucket(...) and .shard(...), "
+                f"gives its result in parts"
             )
         engine = engine.for_call(given, kwargs)
         return outside_frames(engine.programs.iterate(engine.bind(given, kwargs), given, kwargs))

@@ -9,7 +9,7 @@ from autovmap._function.chain import chunk_text
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
 from autovmap._run.depend import dependence_error
-from autovmap._run.failures import diagnose, hint, shared_ref
+from autovmap._run.failures import diagnose, hint, shared_ref, unbound_axis
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
 from autovmap._ways.options import Ways
@@ -41,7 +41,8 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         error.add_note("under .bucket(), which pads batch sizes")
     static = engine.jit_options(partition=True).static
     known = hint(error, unranked, static, engine.name, _way(engine.ways))
-    for text in (*call_hints(engine.binder, call), known):
+    axis = unbound_axis(error, engine.name, plan.pattern is not None)
+    for text in (*call_hints(engine.binder, call), known, axis):
         if text is not None:
             error.add_note(wrapped(text))
     return error

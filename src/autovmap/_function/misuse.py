@@ -94,6 +94,12 @@ def _wrong(
         if unknown in meant:
             remedy = meant[unknown].format_map(_places(said, unknown))
         return f"{said.name}() has no option {unknown!r}; {remedy}"
+    if options[:1] == ["spec"] and all(arg is None or type(arg) is str for arg in said.args):
+        spec = ", ".join(map(repr, said.args))
+        return (
+            f"{said.name}() takes one spec, for all batch axes; write "
+            f".shard(jax.sharding.PartitionSpec({spec}))"
+        )
     if said.args:
         return (
             f"{said.name}() does not take the arguments of the function: it returns a function "

@@ -3,6 +3,7 @@
 Looked at only after a failure, so a call that works does not pay for it.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -99,6 +100,19 @@ def hint(
             "with: make it from an argument, as in x * 0 + init"
         )
     return None
+
+
+def unbound_axis(error: Exception, function: str, by_pattern: bool) -> str | None:
+    """What to do about a collective over an axis that nothing names; JAX says `jax.shard_map`."""
+    found = re.search(r"unbound axis name: (\w+)", str(error))
+    if found is None or not isinstance(error, NameError):
+        return None
+    if by_pattern:
+        return f"If {found[1]} is to be a batch axis, name it so in the pattern"
+    return (
+        f"If {found[1]} is to be the last batch axis, say axis_name={found[1]!r} where {function} "
+        f"is decorated"
+    )
 
 
 def _static_hint(others: Others, static: Collection[str], function: str, way: str) -> str | None:

@@ -113,7 +113,8 @@ class _Kind:
 
 
 SIGNATURE = _Kind(
-    "a valid gufunc signature", "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m)"
+    "a valid gufunc signature",
+    "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m), where () is a scalar",
 )
 CORE_SHAPE = _Kind(
     "a valid core shape", "A core shape is written like one operand of a signature: (n,3)"

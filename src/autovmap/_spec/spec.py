@@ -1,6 +1,7 @@
 """A whole declaration: each parameter with its rank tree, and the options."""
 
 import inspect
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
@@ -220,9 +221,13 @@ def check_extent(spec: Spec) -> None:
     seen: set[str] = set()
     for name in (name for group in spec.extent.groups for name in group):
         if name not in ranked:
+            parts = re.split(r"[\s,]+", name) if isinstance(cast("object", name), str) else []
+            apart = f"; write .outer({', '.join(map(repr, parts))})"
             raise SpecError(
                 f"{spec.function}.outer(): {name!r} is not a ranked parameter; the ranked "
                 f"parameters are: {', '.join(ranked) or 'none'}"
+                + apart
+                * (len(parts) > 1 and set(parts) <= set(ranked))
             )
         if name in seen:
             raise SpecError(f"{spec.function}.outer(): {name!r} appears twice")
@@ -271,8 +276,19 @@ def _named_ranks(
         if name not in signature.parameters:
             message = _unknown(name, signature.parameters.values(), function)
             slip = did_you_mean(name, signature.parameters)
+            if is_signature(ranks[name]):
+                slip = f"; a signature is given by position: auto_vmap({ranks[name]!r})"
             raise SpecError(message + (slip or did_you_mean(name, DEFAULTS, "the option ")))
     return ranks
+
+
+def is_signature(rank: Any) -> bool:
+    """Whether what is given as a rank is a gufunc signature.
+
+    >>> is_signature("(n)->()"), is_signature("(n)")
+    (True, False)
+    """
+    return isinstance(rank, str) and "->" in rank
 
 
 def _unknown(name: str, parameters: Iterable[inspect.Parameter], function: str) -> str:

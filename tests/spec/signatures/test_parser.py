@@ -162,7 +162,7 @@ class TestRefused:
             "not a valid gufunc signature: expected ')' to close an operand's core dims\n"
             "  (m,n),(n->(m)\n"
             "          ^\n"
-            "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m)"
+            "A signature is written as for NumPy's gufuncs: (m,n),(n)->(m), where () is a scalar"
         )
 
     def test_the_caret_stands_under_its_place_in_a_text_of_several_lines(self) -> None:
