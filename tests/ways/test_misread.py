@@ -80,3 +80,16 @@ def test_an_object_is_read_rightly_before_and_after() -> None:
         np.testing.assert_allclose(f(X, X), want)
         with pytest.raises(SpecError, match="has dtype"):
             f(X, SWAPPED)
+
+
+def test_a_keyword_that_is_no_parameter_is_told_as_python_tells_it() -> None:
+    x: Any = np.ones((2, 3))
+    masked: Any = np.ma.masked_array(x)
+    f: Any = auto_vmap(x=1)(lambda x: x.sum())
+    warm = f.jit()
+    warm(x)
+    for call in (warm, f.jit(partition=True)):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+            call(x, z=x)
+    with pytest.raises(ValueError, match="masked arrays are not supported"):  # JAX's own word
+        warm(x, z=masked)

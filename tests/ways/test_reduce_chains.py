@@ -150,3 +150,10 @@ def test_a_row_beyond_the_end_that_counts_would_be_caught(monkeypatch: pytest.Mo
     f = auto_vmap(x=0)(lambda x: x).reduce("sum").bucket(promote=None)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check(f(jnp.ones(29)), jnp.sum(jnp.ones(29)))
+
+
+def test_padded_examples_do_not_count_where_nothing_is_compiled() -> None:
+    f = auto_vmap(x=1)(lambda x: x.sum()).reduce("sum").bucket()
+    x = jnp.ones((5, 3))
+    with jax.disable_jit():
+        assert f(x) == 15

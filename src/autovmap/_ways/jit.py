@@ -135,7 +135,7 @@ def make_program(
     """
     if options.partition:  # which counts static numbers itself
         entry = _entry(run, signature, named_by, replace(options, static=()))
-        return _partitioned(entry, spec, options)
+        return _partitioned(entry, spec, signature, options)
     entry = _entry(run, signature, named_by, options)
     program = cast("Any", jax.jit)(
         entry,
@@ -145,7 +145,9 @@ def make_program(
     return Program(program, program.lower, program.trace, program.eval_shape, program.clear_cache)
 
 
-def _partitioned(entry: Callable[..., Any], spec: Spec, options: JitOptions) -> Program:
+def _partitioned(
+    entry: Callable[..., Any], spec: Spec, signature: inspect.Signature, options: JitOptions
+) -> Program:
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], *_: Any) -> Any:
         return entry(*args, **kwargs)
 
@@ -154,7 +156,11 @@ def _partitioned(entry: Callable[..., Any], spec: Spec, options: JitOptions) -> 
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            found = partition.split(args, kwargs)
+            try:
+                found = partition.split(args, kwargs)
+            except Exception:
+                signature.bind(*args, **kwargs)  # what does not fit the parameters comes first
+                raise
             return program(found.static, None, found.arrays, (), ())
         except Exception as error:
             leave_out_frames(error)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
@@ -18,6 +19,8 @@ from autovmap._ways.reduce_known import Remembered
 from autovmap._ways.reduce_loop import fold_looped
 from autovmap._ways.reduce_run import reducing_of
 from autovmap._ways.reduce_units import traced_once
+
+ARRAYS = (jax.Array, np.ndarray)
 
 
 def run_reduced(
@@ -35,7 +38,8 @@ def run_reduced(
 
     `known` is where it is kept of an uncompiled call how its outputs are folded.
     """
-    padded = parts.stage == "whole" and bool(state) and isinstance(state[1], jax.Array)
+    # The real sizes of a padded batch; without a trace, under `jax.disable_jit`, NumPy's.
+    padded = parts.stage == "whole" and bool(state) and isinstance(state[1], ARRAYS)
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
         short = None

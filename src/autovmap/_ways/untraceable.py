@@ -106,7 +106,11 @@ def refuse_misread(
             break
     else:
         return
-    for slot in argument_slots(spec, len(args), list(kwargs)):
+    try:
+        slots = list(argument_slots(spec, len(args), list(kwargs)))
+    except Exception:  # the arguments do not fit the parameters, which JAX will say
+        return
+    for slot in slots:
         if slot.parameter not in static:
             for keys, leaf in tree_flatten_with_path(slot.value(args, kwargs))[0]:
                 refuse_array(leaf, f"{spec.function}.jit(): {slot.path}{keystr(keys)}")
