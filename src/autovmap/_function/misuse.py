@@ -94,7 +94,8 @@ def _wrong(
         if unknown in meant:
             remedy = meant[unknown].format_map(_places(said, unknown))
         return f"{said.name}() has no option {unknown!r}; {remedy}"
-    if options[:1] == ["spec"] and all(arg is None or type(arg) is str for arg in said.args):
+    axes = all(arg is None or type(arg) is str for arg in said.args)
+    if options[:1] == ["spec"] and len(said.args) > 1 and axes:
         spec = ", ".join(map(repr, said.args))
         return (
             f"{said.name}() takes one spec, for all batch axes; write "
