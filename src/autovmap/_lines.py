@@ -52,19 +52,21 @@ def _lines(line: str, room: int) -> list[str]:
     if len(line) <= room or line.startswith("  "):
         return [line]
     breaks = [0, *_breaks(line)]
-    cost = [0.0, *(_cost(line, at) for at in breaks[1:])]
+    within = _within(line)
+    cost = [0.0, *(_cost(line, at, within[at]) for at in breaks[1:])]
     breaks.append(len(line) + 1)
     cost.append(0.0)
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end in range(1, len(breaks)):
         options: list[tuple[float, int]] = []
-        for start in range(end):
+        for start in reversed(range(end)):
             length = breaks[end] - 1 - breaks[start]
             over = length - (WIDTH if start else room)
-            if over <= 0 or start == end - 1:  # what can't be broken runs over
-                last = end == len(breaks) - 1
-                line_cost = A_LINE + max(over, 0) + 5 * (last and length < WIDTH / 6)
-                options.append((best[start][0] + line_cost + cost[end], start))
+            if over > 0 and start < end - 1:  # what can't be broken runs over
+                break  # a line that begins further ahead is longer still
+            last = end == len(breaks) - 1
+            line_cost = A_LINE + max(over, 0) + 5 * (last and length < WIDTH / 6)
+            options.append((best[start][0] + line_cost + cost[end], start))
         best.append(min(options))
     ends = [len(breaks) - 1]
     while ends[-1]:
@@ -80,10 +82,12 @@ def _breaks(line: str) -> list[int]:
     return [at + 1 for at in spaces if not any(a <= at < b for a, b in whole)]
 
 
-def _cost(line: str, at: int) -> float:
+def _cost(line: str, at: int, grouped: bool) -> float:
     """What it costs to begin a new line at `at`: little behind a clause, much within a group."""
-    word, after = line[: at - 1].rsplit(" ", 1)[-1], line[at:].split(" ", 1)[0]
-    within = 12.0 * _is_within(line, at)
+    word = line[line.rfind(" ", 0, at - 1) + 1 : at - 1]
+    end = line.find(" ", at)
+    after = line[at : end if end >= 0 else None]
+    within = 12.0 * grouped
     if word.endswith((";", ".", "?")) and not word.endswith("..."):
         return within
     if word.endswith(":") and not re.match(r"(int|bool|str|Callable|Float)\b", after):
@@ -95,13 +99,14 @@ def _cost(line: str, at: int) -> float:
     return within + 3 + close + 3 * (SMALL.fullmatch(word) is not None)
 
 
-def _is_within(line: str, at: int) -> bool:
-    """Whether a place is within brackets or a quotation."""
+def _within(line: str) -> list[bool]:
+    """Whether each place is within brackets or a quotation: told once, as messages may be long."""
     plain = re.sub(r"(?<!\w)(['\"`])[^'\"`]*\1(?!\w)", lambda found: len(found[0]) * '"', line)
-    depth = 0
-    for character in plain[:at]:
+    depth, found = 0, [False]
+    for character in plain:
         depth = max(depth + (character in "([{") - (character in ")]}"), 0)
-    return depth > 0 or plain[at - 1] == '"'
+        found.append(depth > 0 or character == '"')
+    return found
 
 
 def value_text(value: Any) -> str:
