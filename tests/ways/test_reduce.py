@@ -1,5 +1,7 @@
 """`f.reduce(...)`: equal to `jnp`'s reduction of the plain call, whatever the way of running."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -359,3 +361,17 @@ def test_uncompiled_calls_like_one_before_are_not_traced_again(
     changing = auto_vmap(x=0)(lambda x, box: x * box[0]).reduce("sum")
     for value in (2.0, 3.0):
         assert changing(x, [value]) == 10 * value
+
+
+def test_an_uncompiled_fold_keeps_no_array_of_a_function_that_it_is_given() -> None:
+    total = auto_vmap(x=0)(lambda x, scaled: scaled(x)).reduce("sum")
+
+    def scaled(scale: Any) -> Any:
+        return lambda x: x * scale
+
+    scales = [jnp.asarray(float(i)) for i in range(3)]
+    kept = [weakref.ref(scale) for scale in scales]
+    assert [float(total(jnp.ones(2), scaled(scale))) for scale in scales] == [0, 2, 4]
+    del scales
+    gc.collect()
+    assert not any(scale() is not None for scale in kept)

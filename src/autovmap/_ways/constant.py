@@ -111,6 +111,15 @@ def static_key(value: Any) -> Hashable:
     return (cls, reader(value, Walk()))
 
 
+def may_hold_arrays(value: Any) -> bool:
+    """Whether a leaf that is no array or number may hold one: all but plain values may."""
+    cls = cast("type[Any]", type(value))
+    if kind_of(cls) is not Kind.OTHER or cls in ATOMS or isinstance(value, (type, enum.Enum)):
+        return False
+    reader = _reader(cls)
+    return not ((reader is _function and _is_bare(value)) or _is_trusted(value))
+
+
 def check_constant(value: Any, fixed: bool = False) -> None:
     """Check a static value; `fixed` says that `jax.jit` compares it by `==` alone.
 

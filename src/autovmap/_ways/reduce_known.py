@@ -4,12 +4,15 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
 from autovmap._bind.binder import Call
 from autovmap._cache import BoundedCache
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
+from autovmap._ways.constant import may_hold_arrays
 from autovmap._ways.reduce_units import Unit, units_of_result
 from autovmap._ways.split import Partition
 from autovmap.errors import SpecError
@@ -56,9 +59,15 @@ class Remembered:
 def remembered(
     folds: BoundedCache[KnownFold], partition: Partition, call: Call
 ) -> Remembered | None:
-    """The place of a call; None if it can't be told from others, or differs in what is unseen."""
+    """The place of a call; None if it can't be told from others, or differs in what is unseen.
+
+    Or if a static value may hold arrays, as a function does that closes over some: what is kept
+    would keep them too.
+    """
     try:
+        if any(map(may_hold_arrays, jax.tree.leaves((call.args, call.kwargs)))):
+            return None
         split = partition.split(call.args, call.kwargs)
-    except SpecError:
+    except (SpecError, ValueError):  # of JAX, where keys of a dict can't be sorted
         return None
     return Remembered(folds, (call.planned.plan, split.key()))
