@@ -40,18 +40,26 @@ class BoundedCache(Generic[V]):
         try:
             with self._lock:
                 self._values[key] = value
-                while len(self._values) > self._maxsize:
-                    del self._values[next(iter(self._values))]  # a dict's first key is its oldest
+                self._shrink()
         except Exception:
             return
 
     def keep(self, key: Hashable, value: V) -> V:
-        """The value that is stored for `key`, which is this one if there was none."""
-        found = self.get(key)
-        if found is None:
-            self.put(key, value)
-            found = self.get(key)
-        return value if found is None else found
+        """The value that is stored for `key`, which is this one if there was none.
+
+        Threads that ask at once get the same.
+        """
+        try:
+            with self._lock:
+                found = self._values.setdefault(key, value)
+                self._shrink()
+        except Exception:
+            return value
+        return found
+
+    def _shrink(self) -> None:
+        while len(self._values) > self._maxsize:
+            del self._values[next(iter(self._values))]  # a dict's first key is its oldest
 
     def values(self) -> tuple[V, ...]:
         """All that is stored, the oldest first."""
