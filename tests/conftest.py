@@ -75,3 +75,12 @@ def declarations_of_its_own(request: pytest.FixtureRequest) -> Iterator[None]:
         patch.setattr(known, "ATTRIBUTE", f"{known.ATTRIBUTE}{request.node.name}")
         patch.setattr(known, "_alive", weakref.WeakValueDictionary())
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_its_own() -> Iterator[None]:
+    """Let go of a file's programs at its end: those of all files are gigabytes in each process."""
+    yield
+    import jax
+
+    jax.clear_caches()
