@@ -80,7 +80,7 @@ def test_a_bucket_is_neither_tuned_nor_cut() -> None:
     both = auto_vmap(x=1)(total).bucket().chunk(memory="1MiB")
     with pytest.raises(SpecError, match=r"with \.bucket\(\) the size of the chunks is decided for"):
         both.tune(X)
-    with pytest.raises(SpecError, match=r"only \.chunk\(\.\.\.\), with no other way"):
+    with pytest.raises(SpecError, match=r"only \.chunk\(\.\.\.\), without \.bucket"):
         both.iter(X)
 
 
