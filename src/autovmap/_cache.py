@@ -67,3 +67,18 @@ class BoundedCache(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+class Same:
+    """A key of one object alone, which it keeps alive, so that no other takes its place."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
-from autovmap._cache import BoundedCache
+from autovmap._cache import BoundedCache, Same
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.identity import in_class_body
 from autovmap._spec.ranks import NODES
@@ -75,7 +75,7 @@ def _key(value: Any) -> Hashable:
     if cls is types.FunctionType:  # a rank that the object is asked for
         return _function_key(value)
     if issubclass(cls, type):  # of a node, as `like` tells it
-        return (type, Itself(value))
+        return (type, Same(value))
     if issubclass(cls, NODES):
         return (cls, *[_key(getattr(value, name)) for name in cls.__dataclass_fields__])
     raise NoKey
@@ -90,7 +90,7 @@ def _function_key(function: types.FunctionType) -> Hashable:
         or function.__kwdefaults__
     ):
         raise NoKey
-    return (types.FunctionType, Itself(function.__code__), Itself(function.__globals__))
+    return (types.FunctionType, Same(function.__code__), Same(function.__globals__))
 
 
 def _are_settled(function: Any) -> bool:
@@ -137,21 +137,6 @@ def _store_of(function: Any) -> Declared | None:
     return kept if isinstance(kept, Declared) and kept.function is function else None
 
 
-class Itself:
-    """An object as a key, which keeps it, so that no other can take its id."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
 def _code_of(function: Any) -> Hashable:
     """What may be replaced in a function while it stays itself, as reloading does."""
     if not isinstance(function, types.FunctionType):
@@ -159,9 +144,9 @@ def _code_of(function: Any) -> Hashable:
     defaults = (function.__defaults__, function.__kwdefaults__)
     annotations = function.__annotations__
     return (
-        Itself(function.__code__),
-        None if defaults == (None, None) else tuple(map(Itself, defaults)),
-        tuple((name, Itself(said)) for name, said in annotations.items()) if annotations else None,
+        Same(function.__code__),
+        None if defaults == (None, None) else tuple(map(Same, defaults)),
+        tuple((name, Same(said)) for name, said in annotations.items()) if annotations else None,
     )
 
 

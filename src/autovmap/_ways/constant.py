@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from autovmap._bind.kinds import Kind, kind_of
+from autovmap._cache import Same
 
 ATOMS = (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 TRUSTED = ("jax", "jaxlib", "numpy", "ml_dtypes", "autovmap")
@@ -38,21 +39,6 @@ class Changing(Exception):
         self.value = value
         self.path = path
         self.why = why
-
-
-class Same:
-    """A key of one object alone, which it keeps alive, so that no other takes its place."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
 
 
 @dataclasses.dataclass(slots=True)
