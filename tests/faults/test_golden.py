@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import golden
-from autovmap._plan import strict
+from autovmap._plan import broadcast
 from conftest import PATIENCE
 from faults.cases.calls import Odd
 from faults.cases.case import Case, section
@@ -66,5 +66,5 @@ def test_the_tests_of_rows_without_a_message_exist() -> None:
 def test_a_changed_message_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail: another word in a message, and a way that says something else."""
     case = next(case for case in CASES if case.id == "31 strict")
-    monkeypatch.setattr(strict, "account", lambda leaf: leaf.path)
+    monkeypatch.setattr(broadcast, "account", lambda leaf: leaf.path)
     assert section(case) != kept_sections(31)["strict"]

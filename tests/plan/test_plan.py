@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from autovmap import BatchShapeError, RankError
-from autovmap._plan.broadcast import batch_shape
+from autovmap._plan.broadcast import batch_shape, promotion, refuse_stretching
 from autovmap._plan.layers import Layer, layers, squeezed
 from autovmap._plan.leaf import Leaf, account, checked_leaf, key_hint, looks_like_raw_key
 from autovmap._plan.outputs import block_start
 from autovmap._plan.plan import make_plan
-from autovmap._plan.strict import promotion, refuse_stretching
 from autovmap._spec.options import Options
 
 

@@ -35,6 +35,8 @@ from autovmap._bind.trees import (
     refuse_unsortable,
 )
 from autovmap._cache import BoundedCache
+from autovmap._lines import did_you_mean
+from autovmap._plan.broadcast import outer
 from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.keys import equal_draws
 from autovmap._plan.leaf import (
@@ -45,9 +47,7 @@ from autovmap._plan.leaf import (
     root,
     tuple_text,
 )
-from autovmap._plan.outer import outer
 from autovmap._plan.plan import PlanData, make_plan
-from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     UNMAPPED,
     ByValue,

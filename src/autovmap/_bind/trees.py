@@ -13,8 +13,8 @@ from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_f
 
 from autovmap._bind.kinds import Kind, a, is_sparse, kind_of
 from autovmap._bind.leaves import is_no_node, not_a_node
+from autovmap._lines import did_you_mean
 from autovmap._plan.leaf import root, shape_text
-from autovmap._spec.near import did_you_mean
 from autovmap._spec.ranks import (
     UNMAPPED,
     Absent,

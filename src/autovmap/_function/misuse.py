@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from autovmap._lines import value_text
-from autovmap._spec.near import did_you_mean
+from autovmap._lines import did_you_mean, value_text
 from autovmap.errors import SpecError
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,7 +1,8 @@
-"""The batch shape of a call: NumPy's rule over the batch shapes of all leaves."""
+"""The batch shape of a call: NumPy's rule over the batch shapes of all leaves, and what is strict."""
 
 import re
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, account, key_hint, looks_like_raw_key, root
 from autovmap.errors import BatchShapeError
@@ -110,3 +111,66 @@ def _ranks_of_parts(leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> list[str]
         f"All parts of {name} have base rank {one.rank}: if their own differ, rank each, as in "
         f"{name}={{...}} or {name}=like(example)."
     ]
+
+
+def outer(
+    leaves: Sequence[Leaf], groups: Sequence[int | None], count: int, function: str
+) -> list[Leaf]:
+    """Move each group's batch axes to the left of those of the groups behind it.
+
+    `groups` says the group of each leaf. A group has as many batch axes as its deepest leaf.
+
+    >>> x, y = Leaf("x", (5,), "f", 0), Leaf("y", (4, 3), "f", 0)
+    >>> [leaf.offset for leaf in outer([x, y], [0, 1], 2, "f")]
+    [2, 0]
+
+    Raises:
+        BatchShapeError: a leaf of no group has batch dims.
+    """
+    depth = [0] * count
+    for leaf, group in zip(leaves, groups, strict=True):
+        if group is not None:
+            depth[group] = max(depth[group], leaf.batch_ndim)
+        elif leaf.batch_ndim:
+            raise BatchShapeError(
+                f"{function}(): {leaf.path} has batch dims, but outer() does not say which group "
+                f"it belongs to\n  {account(leaf)}\nName it, alone or in a tuple with others"
+            )
+    offsets = [sum(depth[group + 1 :]) for group in range(count)]
+    return [
+        leaf if group is None else replace(leaf, offset=offsets[group])
+        for leaf, group in zip(leaves, groups, strict=True)
+    ]
+
+
+def refuse_stretching(leaves: Sequence[Leaf], function: str) -> None:
+    """Refuse batch shapes that are neither equal nor absent."""
+    first: dict[int, Leaf] = {}
+    for leaf in leaves:
+        one = first.setdefault(leaf.offset, leaf) if leaf.batch_ndim else leaf
+        if leaf.batch != one.batch:
+            raise BatchShapeError(
+                f"{function}(): strict=True lets nothing stretch (vmap never does), but "
+                f"{one.path} and {leaf.path} have different batch shapes\n"
+                f"  {account(one)}\n  {account(leaf)}\n"
+                f"Give them equal batch shapes, or give one of them no batch dims"
+            )
+
+
+def promotion(leaves: Sequence[Leaf], function: str) -> str | None:
+    """What to say where JAX is told to refuse or warn of broadcasting between ranks.
+
+    As in `jax.numpy`, sizes of 1 may stretch and an argument without batch dims may join; only
+    different numbers of batch dims are a promotion.
+    """
+    first: dict[int, Leaf] = {}
+    for leaf in leaves:
+        one = first.setdefault(leaf.offset, leaf) if leaf.batch_ndim else leaf
+        if leaf.batch_ndim != one.batch_ndim:
+            return (
+                f"{function}(): {one.path} has {one.batch_ndim} batch dims and "
+                f"{leaf.path} has {leaf.batch_ndim}: they require rank promotion, which "
+                f"jax_numpy_rank_promotion does not allow\n  {account(one)}\n  {account(leaf)}\n"
+                f"Insert batch dims of size 1 by hand, or allow rank promotion"
+            )
+    return None

@@ -1,20 +1,20 @@
 """The plan of one call."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from autovmap._plan.broadcast import batch_shape
+from autovmap._plan.broadcast import axis_text, batch_shape, promotion, refuse_stretching
 from autovmap._plan.core import NO_SIZES, CoreSizes
-from autovmap._plan.extent import extended
 from autovmap._plan.keys import folded, folds
 from autovmap._plan.layers import Layer, layers
-from autovmap._plan.leaf import Leaf, Shape
+from autovmap._plan.leaf import Leaf, Shape, shape_text, tuple_text
 from autovmap._plan.outputs import Group, output_steps
 from autovmap._plan.steps import FoldIn, Squeeze, Steps, leaf_steps
-from autovmap._plan.strict import promotion, refuse_stretching
 from autovmap._spec.extent import NO_EXTENT, Extent
+from autovmap._spec.fold import Reduce
 from autovmap._spec.options import Options
+from autovmap.errors import BatchShapeError, SpecError
 
 
 @dataclass(frozen=True)
@@ -122,3 +122,64 @@ def make_plan(
         promotion=promotion(leaves, function),
         maps_numbers=extent.required,
     )
+
+
+def extended(batch: Shape, extent: Extent, function: str) -> Shape:
+    """The batch shape of a call whose arguments broadcast to `batch`.
+
+    >>> extended((3,), Extent(prepended=(10,)), "f"), extended((), Extent(size=4), "f")
+    ((10, 3), (4,))
+    """
+    if extent.size is not None:
+        if not batch:
+            batch = (extent.size,)
+        elif batch != (extent.size,):
+            raise BatchShapeError(
+                f"{function}(): the arguments' batch axis has size {shape_text(batch)}, but "
+                f"axis_size is {extent.size}; leave axis_size out, or give it that size"
+            )
+    if extent.required and not batch:
+        raise SpecError(
+            f"{function}(): no argument is mapped, so the size of the batch is not known; map one, "
+            f"or give axis_size"
+        )
+    return extent.prepended + batch
+
+
+def folded_axes(plan: PlanData, reduce: Reduce, names: Sequence[Hashable]) -> frozenset[int]:
+    """The batch axes that a call folds, counted from the right.
+
+    >>> from autovmap._plan.leaf import Leaf
+    >>> from autovmap._plan.plan import make_plan
+    >>> from autovmap._spec.options import Options
+    >>> from autovmap._spec.ranks import Mark
+    >>> plan = make_plan("f", [Leaf("x", (5, 4, 3), "float32", 0)], Options())
+    >>> sorted(folded_axes(plan, Reduce(Mark("sum"), (0, -1)), ()))
+    [-3, -1]
+
+    Raises:
+        BatchShapeError: the batch shape has no such axis, or one is given twice.
+    """
+    block = len(plan.batch_shape)
+    if reduce.axes is None:
+        return frozenset(range(-block, 0))
+    found: list[int] = []
+    for given in reduce.axes:
+        if isinstance(given, int):
+            if not -block <= given < block:
+                raise BatchShapeError(
+                    f"{plan.function}.reduce(axes={given}): the batch shape "
+                    f"{tuple_text(plan.batch_shape)} has no axis {given}; "
+                    + (f"give one from {-block} to {block - 1}" if block else "leave axes out")
+                )
+            found.append(given - block if given >= 0 else given)
+        else:
+            axis = names.index(given) - len(names)
+            found += [axis] * (axis >= -block)  # one that the call lacks has a single example
+    for axis in found:
+        if found.count(axis) > 1:
+            raise BatchShapeError(
+                f"{plan.function}.reduce(): axes={reduce.axes!r} names {axis_text(axis, names)} "
+                f"twice; an axis can be folded only once"
+            )
+    return frozenset(found)

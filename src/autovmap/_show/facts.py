@@ -15,10 +15,9 @@ from autovmap._bind.binder import Call, Slot, argument_slots
 from autovmap._bind.leaves import Kind, is_array, kind_of
 from autovmap._bind.trees import match
 from autovmap._plan.core import kept
-from autovmap._plan.fold import folded_axes
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import PlanData, folded_axes
 from autovmap._run.batched import batched, of_result
 from autovmap._run.grouping import Grouping
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed

@@ -5,8 +5,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from autovmap._lines import value_text
-from autovmap._spec.near import did_you_mean
+from autovmap._lines import did_you_mean, value_text
 from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain
 from autovmap._spec.reading import read_tree
 from autovmap.errors import SpecError

@@ -4,8 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
-from autovmap._lines import value_text
-from autovmap._spec.near import did_you_mean
+from autovmap._lines import did_you_mean, value_text
 from autovmap._spec.ranks import (
     ByName,
     OneLevel,

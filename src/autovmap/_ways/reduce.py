@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autovmap._plan.fold import folded_axes as folded_axes
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Dim, tuple_text
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import folded_axes as folded_axes
 from autovmap._spec.fold import Combine, Fold, Reduce
 from autovmap.errors import BatchShapeError
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from autovmap import SpecError, auto_vmap
-from autovmap._spec.near import did_you_mean
+from autovmap._lines import did_you_mean
 from faults.saying import words
 
 
