@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autovmap import auto_vmap
-from autovmap._run import weak
+from autovmap._run import dtypes
 from autovmap._ways import bucket_program, bucket_run, chunk_keep, loop_run, shard_run, split
 from one_meaning import KINDS, MESH, PLACES, WAYS, arguments, assert_same, function, ranks
 from strategies import cases, parts
@@ -75,9 +75,9 @@ def test_weak_results_of_ever_new_sizes_compile_nothing() -> None:
     run(jnp.full(9, 1))
     counts = []
     with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weak, "weakened", lambda array: counts.append(1))
+        patch.setattr(dtypes, "weakened", lambda array: counts.append(1))
         for size in (10, 11, 12):
-            assert run(weak.from_host(np.full(size, 1, np.int32), _weak())).weak_type
+            assert run(dtypes.from_host(np.full(size, 1, np.int32), _weak())).weak_type
     assert not counts
     assert run.stats().compilations == 1
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from autovmap._spec.extent import Extent
 from autovmap._spec.fold import Reduce
+from autovmap._spec.options import Extent
 from autovmap._ways.options import Bucket, Chunk, Shard, Ways
 
 DEFAULT = Bucket()

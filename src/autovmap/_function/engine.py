@@ -32,14 +32,14 @@ from autovmap._function.identity import in_class_body, is_method, shown_name
 from autovmap._function.rules import Rules
 from autovmap._plan.plan import PlanData
 from autovmap._run.axis_names import naming
-from autovmap._run.core import check_result
 from autovmap._run.fast import Shortcut
 from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, run
+from autovmap._run.result import check_result
 from autovmap._run.steps import prepared
 from autovmap._spec.annotations.scope import scope_of
-from autovmap._spec.extent import NO_EXTENT
-from autovmap._spec.gradient import Gradient
+from autovmap._spec.fold import Gradient
+from autovmap._spec.options import NO_EXTENT
 from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
 from autovmap._spec.spec import (
     POSITIONAL_ONLY,

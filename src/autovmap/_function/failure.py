@@ -8,8 +8,8 @@ from autovmap._bind.kinds import REF
 from autovmap._function.chain import chunk_text
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
-from autovmap._run.depend import dependence_error
 from autovmap._run.failures import diagnose, hint, shared_ref, unbound_axis
+from autovmap._run.once import dependence_error
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
 from autovmap._ways.options import Ways

@@ -11,7 +11,7 @@ from typing import Any, cast
 import jax
 
 from autovmap._spec.annotations.scope import module_of, scope_of
-from autovmap._spec.gradient import Gradient
+from autovmap._spec.fold import Gradient
 from autovmap._spec.spec import Spec
 
 

@@ -15,8 +15,7 @@ from autovmap._function.engine import Engine, Variant
 from autovmap._function.identity import Transform, is_made_of
 from autovmap._function.misuse import explained_call
 from autovmap._lines import is_array, value_text
-from autovmap._spec.extent import checked_sizes
-from autovmap._spec.options import refuse_unknown_options
+from autovmap._spec.options import checked_sizes, refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
 from autovmap.errors import SpecError
 

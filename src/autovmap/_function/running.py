@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from autovmap._plan.plan import PlanData
-from autovmap._run.depend import shorten
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, make_nest, run
+from autovmap._run.once import shorten
 from autovmap._spec.spec import Spec
 from autovmap._ways.options import Ways
 from autovmap._ways.parts import WHOLE, Parts, run_parts

@@ -11,8 +11,7 @@ from autovmap._named.notation import Pattern, Span, axes_of, pointed, text_of
 from autovmap._plan.leaf import Dim, tuple_text
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.batched import of_result
-from autovmap._run.grouping import Grouping
+from autovmap._run.grouping import Grouping, of_result
 from autovmap.errors import CoreSizeError, RankError, SpecError
 
 

@@ -1,4 +1,4 @@
-"""The batch shape of a call: NumPy's rule over the batch shapes of all leaves, and what is strict."""
+"""The batch shape of a call: NumPy's rule over the batch shapes of all leaves; what may stretch."""
 
 import re
 from collections.abc import Hashable, Sequence

@@ -11,9 +11,8 @@ from autovmap._plan.layers import Layer, layers
 from autovmap._plan.leaf import Leaf, Shape, shape_text, tuple_text
 from autovmap._plan.outputs import Group, output_steps
 from autovmap._plan.steps import FoldIn, Squeeze, Steps, leaf_steps
-from autovmap._spec.extent import NO_EXTENT, Extent
 from autovmap._spec.fold import Reduce
-from autovmap._spec.options import Options
+from autovmap._spec.options import NO_EXTENT, Extent, Options
 from autovmap.errors import BatchShapeError, SpecError
 
 

@@ -1,4 +1,4 @@
-"""A function's result around vmap: arrays go through it, everything else beside it."""
+"""A function's result around vmap and jit: arrays go through, everything else beside."""
 
 import types
 from collections.abc import Sequence
@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
 
+from autovmap._bind.kinds import kind_text
+from autovmap._plan.core import check_output, kept
 from autovmap._plan.leaf import dims_text
 from autovmap._plan.plan import PlanData
-from autovmap._run.batched import batched
-from autovmap._run.grouping import FRONT, Grouping
+from autovmap._run.grouping import FRONT, Grouping, batched, of_result
 from autovmap._run.hidden import refuse_hidden, refuse_sparse_result
 from autovmap._run.steps import done
+from autovmap._spec.gufunc import Gufunc
 from autovmap.errors import RankError, SpecError
 
 LAZY = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
@@ -136,3 +138,79 @@ def finished(result: Any, plan: PlanData, grouping: Grouping) -> Any:
         )
     ]
     return jax.tree.unflatten(treedef, found)
+
+
+class Carried:
+    """A pytree node without leaves, which comes out of a compiled function as what it carries."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+# Its value is the node's static data, and what unflattens it gives the value itself: so a compiled
+# function returns no node, but what was carried. Nested vmaps would open it too early.
+jax.tree_util.register_pytree_node(
+    Carried, lambda carried: ((), carried.value), lambda value, _: value
+)
+
+
+def carried(result: Any, function: str) -> Any:
+    """A traced function's result, with what is not an array where `jax.jit` lets it through.
+
+    JAX refuses a NumPy array of a dtype that it does not have in its own words.
+
+    Raises:
+        SpecError: a leaf that is not an array holds a traced one.
+    """
+    leaves, treedef = jax.tree.flatten(result)
+    refuse_hidden(result, leaves, treedef, function)
+    arrays = batched(leaves, treedef)
+    if all(arrays):
+        return result
+    kept = [
+        x if array or isinstance(x, np.ndarray) else Carried(x)
+        for x, array in zip(leaves, arrays, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, kept)
+
+
+def check_result(result: Any, signature: Gufunc, plan: PlanData) -> None:
+    """Check one example's result: as many outputs as the signature has, each of its core shape.
+
+    With one output every array leaf of the result has that core; with several the result is a
+    tuple or list with one entry each.
+
+    Raises:
+        SpecError: another number of outputs.
+        CoreSizeError: an output of another shape.
+    """
+    outputs = signature.outputs
+    assert outputs is not None, "looked at before"
+    parts: list[tuple[str, Any]] = [("", result)]
+    if len(outputs) > 1:
+        if not isinstance(result, (tuple, list)) or len(result) != len(outputs):
+            raise SpecError(_wrong_count(result, len(outputs), signature, plan.function))
+        parts = [(f"[{i}]", part) for i, part in enumerate(result)]
+    known = dict(plan.core.sizes)
+    for (label, part), dims in zip(parts, outputs, strict=True):
+        for (path, leaf), array in zip(
+            tree_flatten_with_path(part)[0], of_result(part), strict=True
+        ):
+            if array:
+                where = f"{plan.function}(): result{label}{keystr(path)}"
+                shape = jnp.shape(leaf)
+                check_output(kept(dims, plan.core.dropped), shape, known, where, signature)
+
+
+def _wrong_count(result: Any, wanted: int, signature: Gufunc, function: str) -> str:
+    if isinstance(result, (tuple, list)):
+        return (
+            f"{function}(): wrong number of output arguments: expected {wanted}, got "
+            f"{len(result)}; return a tuple with one entry for each output of {signature}"
+        )
+    return (
+        f"{function}(): output must be a tuple when multiple outputs are expected, got: "
+        f"{kind_text(result)}; return a tuple with one entry for each output of {signature}"
+    )

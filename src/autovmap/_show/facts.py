@@ -18,8 +18,7 @@ from autovmap._plan.core import kept
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData, folded_axes
-from autovmap._run.batched import batched, of_result
-from autovmap._run.grouping import Grouping
+from autovmap._run.grouping import Grouping, batched, of_result
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
 from autovmap._spec.fold import Reduce, fold_name, fold_of
 from autovmap._spec.ranks import leaves_of

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 from autovmap._lines import did_you_mean, value_text
-from autovmap._spec.extent import NO_EXTENT, Extent
-from autovmap._spec.fold import Reduce, check_names
-from autovmap._spec.gradient import Gradient
+from autovmap._spec.fold import Gradient, Reduce, check_names
 from autovmap._spec.gufunc import Gufunc, agreeing
 from autovmap._spec.operands import lone_signature, operands, refuse_left_over
-from autovmap._spec.options import DEFAULTS, FRONT, Options, read_options
+from autovmap._spec.options import DEFAULTS, FRONT, NO_EXTENT, Extent, Options, read_options
 from autovmap._spec.positions import check_out_axes, check_positions
 from autovmap._spec.ranks import (
     UNMAPPED,

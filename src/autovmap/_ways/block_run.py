@@ -13,9 +13,8 @@ from autovmap._bind.leaf_type import LeafType, leaf_type
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.steps import FoldIn
-from autovmap._run.batched import is_batched
-from autovmap._run.keydata import as_data, as_keys
-from autovmap._run.weak import from_host
+from autovmap._run.dtypes import as_data, as_keys, from_host
+from autovmap._run.grouping import is_batched
 from autovmap._ways.block import Block, Blocks, flat_dim, index_of
 
 

@@ -13,9 +13,8 @@ from autovmap._bind.leaf_type import leaf_type
 from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
-from autovmap._run.batched import is_batched
-from autovmap._run.keydata import as_data, as_keys
-from autovmap._run.weak import from_host
+from autovmap._run.dtypes import as_data, as_keys, from_host
+from autovmap._run.grouping import is_batched
 from autovmap.errors import SpecError
 
 

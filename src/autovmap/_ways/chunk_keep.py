@@ -9,8 +9,7 @@ from jax import lax
 
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.keydata import as_data, as_keys, data_shape
-from autovmap._run.weak import weakened
+from autovmap._run.dtypes import as_data, as_keys, data_shape, weakened
 from autovmap._ways.chunk import Cut, output_dim
 from autovmap._ways.explicit import alike, zeros
 

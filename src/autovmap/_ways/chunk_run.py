@@ -10,8 +10,8 @@ from jax import lax
 
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
-from autovmap._run.batched import is_batched
-from autovmap._run.keydata import as_data
+from autovmap._run.dtypes import as_data
+from autovmap._run.grouping import is_batched
 from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.result import Result
 from autovmap._ways.chunk import Chunks, output_dim

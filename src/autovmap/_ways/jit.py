@@ -11,7 +11,7 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._frames import interface, leave_out_frames
-from autovmap._run.carried import carried
+from autovmap._run.result import carried
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import ByName, is_mapped
 from autovmap._spec.spec import (

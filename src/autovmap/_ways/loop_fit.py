@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from autovmap._bind.kinds import kind_text, shown
 from autovmap._bind.leaves import is_array
 from autovmap._bind.trees import one_level
-from autovmap._run.batched import CONTAINERS
+from autovmap._run.grouping import CONTAINERS
 
 TELLING = (str, bytes, bool, int, float, complex, type(None), enum.Enum, type)
 """Types of data whose `==` tells whether two values are the same."""

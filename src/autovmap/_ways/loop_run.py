@@ -12,10 +12,10 @@ from jax import lax
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, composition, dims_of
 from autovmap._plan.plan import PlanData
-from autovmap._run.depend import dependence_error
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent, refuse_differing
 from autovmap._run.nest import Body, make_nest, run
+from autovmap._run.once import dependence_error
 from autovmap._run.result import Result
 from autovmap._run.steps import done
 from autovmap._ways.chunk import refuse_symbolic

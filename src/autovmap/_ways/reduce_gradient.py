@@ -21,7 +21,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.once import Once
 from autovmap._run.result import Result
-from autovmap._spec.gradient import Gradient
+from autovmap._spec.fold import Gradient
 from autovmap._ways.chunk_run import Outputs
 from autovmap._ways.divergence import equations
 from autovmap._ways.reduce import FoldGroup, dims_of

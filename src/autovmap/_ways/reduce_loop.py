@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from autovmap._plan.outputs import Group, block_start
-from autovmap._run.batched import is_batched
-from autovmap._run.grouping import Grouping
+from autovmap._run.grouping import Grouping, is_batched
 from autovmap._run.reach import Axes
 from autovmap._spec.fold import Reduce
 from autovmap._spec.spec import Spec

@@ -10,8 +10,7 @@ from autovmap._bind.kinds import shown
 from autovmap._bind.trees import match
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.batched import batched, is_batched
-from autovmap._run.grouping import Grouping
+from autovmap._run.grouping import Grouping, batched, is_batched
 from autovmap._run.nest import Body
 from autovmap._run.once import again, trace_once
 from autovmap._spec.fold import Fold, Reduce, fold_of

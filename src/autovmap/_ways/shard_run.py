@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
-from autovmap._run.keydata import as_data, as_keys
+from autovmap._run.dtypes import as_data, as_keys
 from autovmap._run.reach import primitives
 from autovmap._ways.shard import Placed, Shards
 from autovmap._ways.shard_trace import traced_outside

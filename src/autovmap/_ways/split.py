@@ -14,7 +14,7 @@ from autovmap._bind.leaf_type import NUMBERS, leaf_type
 from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.trees import flatten, is_storable
 from autovmap._cache import BoundedCache
-from autovmap._run.carried import carried
+from autovmap._run.result import carried
 from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap._ways.constant import ATOMS, Changing, static_key

@@ -1,4 +1,4 @@
-"""Weak types, which padding, cutting and updating an array in place lose."""
+"""Dtypes that JAX's own operations refuse or lose: keys go as their data, weak types come back."""
 
 from typing import Any
 
@@ -7,7 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import primitives
 
+from autovmap._bind.kinds import is_key
 from autovmap._bind.leaf_type import FLOAT0, LeafType
+
+
+def as_data(array: Any) -> Any:
+    """An array as it is, or the data of an array of keys, whose last dims are a key's own."""
+    return jax.random.key_data(array) if is_key(array) else array
+
+
+def as_keys(data: Any, like: Any) -> Any:
+    """Data as what it is the data of: keys of the kind that an array or a shape has, or itself."""
+    return jax.random.wrap_key_data(data, impl=_kind(like)) if is_key(like) else data
+
+
+def data_shape(like: Any) -> Any:
+    """The shape and dtype of the data of an array or a shape."""
+    return jax.eval_shape(jax.random.key_data, like) if is_key(like) else like
+
+
+def _kind(like: Any) -> Any:
+    """The implementation of keys; a shape has it only inside of a trace."""
+    if isinstance(like, jax.Array):
+        return jax.random.key_impl(like)
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), like)
+    return found[0]
 
 
 def weakened(array: Any) -> Any:
