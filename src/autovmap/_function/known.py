@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
-from autovmap._cache import BoundedCache, Same
+from autovmap._cache import BoundedCache, same
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.identity import in_class_body
 from autovmap._spec.ranks import NODES
@@ -64,18 +64,20 @@ def declaration_key(
 
 
 def _key(value: Any) -> Hashable:
-    """A value with its type, as 1 and True are equal, and say different things."""
+    """A value, so that alike ones say the same. A tuple tells its type: 1 and True are equal."""
     cls = cast("type[Any]", type(value))
-    if cls in ATOMS or cls is bool:
-        return (cls, value)
+    if cls in ATOMS:
+        return value
     if cls in (tuple, list):
         return (cls, *map(_key, value))
-    if cls is dict or isinstance(value, Mapping):
-        return (cls, *[(_key(key), _key(one)) for key, one in value.items()])
     if cls is types.FunctionType:  # a rank that the object is asked for
         return _function_key(value)
+    if cls is bool:
+        return (cls, value)
+    if cls is dict or isinstance(value, Mapping):  # an abstract class is slow to ask: late
+        return (cls, *map(_key, value), *map(_key, value.values()))
     if issubclass(cls, type):  # of a node, as `like` tells it
-        return (type, Same(value))
+        return (type, same(value))
     if issubclass(cls, NODES):
         return (cls, *[_key(getattr(value, name)) for name in cls.__dataclass_fields__])
     raise NoKey
@@ -85,12 +87,12 @@ def _function_key(function: types.FunctionType) -> Hashable:
     """A lambda is made anew at each call, of the same code: alike if it closes over nothing."""
     if (
         function.__closure__
-        or function.__dict__
         or function.__defaults__
         or function.__kwdefaults__
+        or function.__dict__
     ):
         raise NoKey
-    return (types.FunctionType, Same(function.__code__), Same(function.__globals__))
+    return (same(function.__code__), same(function.__globals__))
 
 
 def _are_settled(function: Any) -> bool:
@@ -144,9 +146,9 @@ def _code_of(function: Any) -> Hashable:
     defaults = (function.__defaults__, function.__kwdefaults__)
     annotations = function.__annotations__
     return (
-        Same(function.__code__),
-        None if defaults == (None, None) else tuple(map(Same, defaults)),
-        tuple((name, Same(said)) for name, said in annotations.items()) if annotations else None,
+        same(function.__code__),
+        None if defaults == (None, None) else tuple(map(same, defaults)),
+        tuple((name, same(said)) for name, said in annotations.items()) if annotations else None,
     )
 
 

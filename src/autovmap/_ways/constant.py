@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from autovmap._bind.kinds import Kind, kind_of
-from autovmap._cache import Same
+from autovmap._cache import same
 
 ATOMS = (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 TRUSTED = ("jax", "jaxlib", "numpy", "ml_dtypes", "autovmap")
@@ -169,7 +169,7 @@ def _itself(value: Any, walk: Walk) -> Hashable:
 
 
 def _alone(value: Any, walk: Walk) -> Hashable:
-    return Same(value)
+    return same(value)
 
 
 def _float(value: Any, walk: Walk) -> Hashable:
@@ -210,7 +210,7 @@ def _builtin(value: Any, walk: Walk) -> Hashable:
     owner = getattr(value, "__self__", None)
     if owner is None or isinstance(owner, (type, types.ModuleType)):
         return value
-    return Same(owner), value.__name__, _key(owner, walk.into(value, ".__self__"))
+    return same(owner), value.__name__, _key(owner, walk.into(value, ".__self__"))
 
 
 def _is_bare(value: Any) -> bool:
@@ -254,7 +254,7 @@ def _settable(value: Any, walk: Walk) -> Hashable:
     state = _state(value, None)
     if walk.fixed and state:
         raise Changing(value, walk.path, "lets its attributes be set")
-    own = Same(value) if type(value).__eq__ is object.__eq__ else value
+    own = same(value) if type(value).__eq__ is object.__eq__ else value
     return own, _named(value, state, walk)
 
 
@@ -279,7 +279,7 @@ def _container(value: Any, walk: Walk) -> Hashable:
     """A list, dict, set or array: refused, or by its contents in what a function closes over."""
     if isinstance(value, np.ndarray) and walk.closed:
         # jax.jit compiles an array in that a function closes over, as all JAX users know.
-        return Same(value) if walk.fixed else (str(value.dtype), value.shape, value.tobytes())
+        return same(value) if walk.fixed else (str(value.dtype), value.shape, value.tobytes())
     if not walk.closed or walk.fixed:
         raise Changing(value, walk.path, "has no hash")
     if isinstance(value, Mapping):
@@ -299,14 +299,14 @@ def _opaque(value: Any, walk: Walk) -> Hashable:
     """An object hashed by identity; one that a function closes over is looked into."""
     if not walk.closed or walk.fixed:
         raise Changing(value, walk.path, "is hashed by identity")
-    return Same(value), _named(value, _state(value, None), walk)
+    return same(value), _named(value, _state(value, None), walk)
 
 
 def _closed_alone(value: Any, walk: Walk) -> Hashable:
     """A lock, a logger, a generator of random numbers: no data that a program is made of."""
     if not walk.closed:
         raise Changing(value, walk.path, "is hashed by identity")
-    return Same(value)
+    return same(value)
 
 
 READERS: tuple[tuple[Any, Reader], ...] = (
