@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from autovmap._demo import study
-from autovmap._demo.data import load_nile
 from autovmap._demo.maximise import Grid, around_best, best, own_grids
-from autovmap._demo.model import log_likelihood, simulate, smoothed_level
+from autovmap._demo.model import load_nile, log_likelihood, simulate, smoothed_level
 from autovmap._demo.picture import Findings
-from autovmap._demo.progress import progress
 from autovmap._demo.run import Settings, run_demo
+from autovmap._demo.timing import progress
 
 FLOW = load_nile().flow
 LITERATURE = (15_099.0, 1_469.1)

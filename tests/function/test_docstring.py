@@ -11,7 +11,7 @@ import pytest
 from jaxtyping import Array, Float
 
 from autovmap import auto_vmap, named_vmap
-from autovmap._function.docstring import with_line
+from autovmap._function.identity import with_line
 from autovmap.compat.jax import vectorize
 
 pytestmark = pytest.mark.python

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from autovmap import AutoVmapError, SpecError, named_vmap
-from autovmap._named.counts import Given
 from autovmap._named.notation import Pattern, text_of
 from autovmap._named.plan import make_pattern_plan
 from autovmap._named.rules import read_pattern
+from autovmap._named.sizes import Given
 from autovmap._plan.leaf import Leaf
 from autovmap._spec.options import Options
 

@@ -7,7 +7,7 @@ import pytest
 
 from autovmap import auto_vmap
 from autovmap._ways import chunk_size
-from autovmap._ways.divergence import diverges
+from autovmap._ways.fit import diverges
 
 
 def halve(x):

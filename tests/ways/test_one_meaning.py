@@ -83,7 +83,7 @@ def test_weak_results_of_ever_new_sizes_compile_nothing() -> None:
 
 
 def _weak() -> Any:
-    from autovmap._bind.leaf_type import leaf_type
+    from autovmap._bind.kinds import leaf_type
 
     return leaf_type(jnp.full(1, 1))
 

@@ -1,21 +1,18 @@
-"""The local level model, for ONE series and two scalar variances: nothing here knows of batches.
-
-    flow[t]      = level[t] + noise[t]          noise ~ N(0, var_obs)
-    level[t + 1] = level[t] + change[t]         change ~ N(0, var_level)
-
-The decorators say what one example is. The rest of the demo calls these functions on grids of
-variances and on many series at once.
-"""
+"""The Nile's annual flow, and the local level model for ONE series and two scalar variances."""
 
 # JAX's own types are partly unknown.
 # pyright: reportUnknownMemberType=false
 
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 from autovmap import auto_vmap
 
@@ -90,3 +87,23 @@ def simulate(key: Array, y: ArrayLike, var_obs: ArrayLike, var_level: ArrayLike)
     noise, change = jax.random.normal(key, (2, *y.shape), y.dtype)
     level = y[0] + jnp.sqrt(var_level) * (jnp.cumsum(change) - change[0])
     return level + jnp.sqrt(var_obs) * noise
+
+
+@dataclass(frozen=True)
+class Nile:
+    """One flow a year, in units of 10^8 cubic metres."""
+
+    year: NDArray[np.int64]
+    flow: NDArray[np.float64]
+
+
+def load_nile() -> Nile:
+    """Read the series from the installed package.
+
+    >>> nile = load_nile()
+    >>> nile.year[[0, -1]].tolist(), nile.flow[:3].tolist(), nile.flow.shape
+    ([1871, 1970], [1120.0, 1160.0, 963.0], (100,))
+    """
+    text = files("autovmap._demo").joinpath("nile.csv").read_text(encoding="utf-8")
+    rows = np.array([line.split(",") for line in text.splitlines()[1:]])
+    return Nile(year=rows[:, 0].astype(np.int64), flow=rows[:, 1].astype(np.float64))

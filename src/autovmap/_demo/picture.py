@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autovmap._demo.data import Nile
 from autovmap._demo.maximise import Floats, Peak
+from autovmap._demo.model import Nile
 from autovmap._demo.study import Bootstrap, Surface
 
 if TYPE_CHECKING:

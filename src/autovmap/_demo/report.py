@@ -4,8 +4,8 @@ from textwrap import fill, indent
 
 import numpy as np
 
-from autovmap._demo.data import Nile
 from autovmap._demo.maximise import Floats, Peak
+from autovmap._demo.model import Nile
 from autovmap._demo.study import OWN_POINTS, PLAIN_SAMPLE, VAR_LEVEL, Bootstrap, Surface
 
 WHAT_AND_HOW = """\

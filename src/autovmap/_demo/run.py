@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autovmap._demo import report
-from autovmap._demo.data import load_nile
+from autovmap._demo.model import load_nile
 from autovmap._demo.picture import Findings, draw
-from autovmap._demo.progress import progress
 from autovmap._demo.study import (
     double_precision,
     level_at,
@@ -16,6 +15,7 @@ from autovmap._demo.study import (
     study_bootstrap,
     study_surface,
 )
+from autovmap._demo.timing import progress
 
 NO_MATPLOTLIB = """\
 No picture: matplotlib is not installed. To get it:

@@ -1,11 +1,14 @@
-"""How long one call on a whole grid takes, and how long a Python loop over the same points."""
+"""How long one call on a whole grid takes, and a Python loop; a line on stderr meanwhile."""
 
 # JAX's own types are partly unknown.
 # pyright: reportUnknownMemberType=false
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import TypeVar, cast
 
 import jax
@@ -86,3 +89,24 @@ def sample_points(
     row, column = np.unravel_index(chosen, values.shape)
     pairs = zip(grid.var_obs[row].tolist(), grid.var_level[column].tolist(), strict=True)
     return list(pairs), values[row, column]
+
+
+@contextmanager
+def progress(doing: str, after: float = 1.0) -> Generator[None, None, None]:
+    """Say what is being done, once it has taken `after` seconds, and not at all before.
+
+    >>> with progress("counting to three"):
+    ...     sum(range(3))
+    3
+    """
+    timer = Timer(after, _say, [doing])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _say(doing: str) -> None:
+    print(f"... {doing}", file=sys.stderr, flush=True)

@@ -20,10 +20,16 @@ from autovmap._frames import leave_out_frames
 from autovmap._function.bound import BoundAutoVmapped, attributes_of, bind
 from autovmap._function.chain import chain_text
 from autovmap._function.compiled import Jitted, count_compiled, make_jitted
-from autovmap._function.docstring import line_of, show_docstring
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.face import Face
-from autovmap._function.identity import adopt, by_name, show_annotations, takes_first
+from autovmap._function.identity import (
+    adopt,
+    by_name,
+    line_of,
+    show_annotations,
+    show_docstring,
+    takes_first,
+)
 from autovmap._function.methods import Change, JitRequest
 from autovmap._spec.ranks import is_mapped, plain
 from autovmap._spec.spec import Declaration, Spec

@@ -8,12 +8,11 @@ from autovmap._decorate import decorated
 from autovmap._frames import interface
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.decorator import Decorator
-from autovmap._function.docstring import line_of_pattern
 from autovmap._function.engine import Engine, Variant
-from autovmap._function.identity import shown_name
+from autovmap._function.identity import line_of_pattern, shown_name
 from autovmap._lines import value_text
-from autovmap._named.binder import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.notation import Pattern
+from autovmap._named.plan import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.result import PatternGrouping
 from autovmap._named.rules import read_pattern
 from autovmap._plan.plan import PlanData

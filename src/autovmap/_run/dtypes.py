@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import primitives
 
-from autovmap._bind.kinds import is_key
-from autovmap._bind.leaf_type import FLOAT0, LeafType
+from autovmap._bind.kinds import FLOAT0, LeafType, is_key
 
 
 def as_data(array: Any) -> Any:

@@ -8,8 +8,7 @@ from autovmap._plan.layers import Layer
 from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import Reshape
 from autovmap._show.calling import Calling, Passed
-from autovmap._show.nest_text import Entry
-from autovmap._show.step_text import step_lines
+from autovmap._show.step_text import Entry, step_lines
 from autovmap.errors import SpecError
 
 

@@ -8,8 +8,8 @@ from autovmap._plan.plan import PlanData
 from autovmap._show.arguments import Arguments, Names
 from autovmap._show.calling import Calling, Output
 from autovmap._show.fold_text import folded_code, unfolded
-from autovmap._show.nest_text import applied, axes_text, keywords_text
 from autovmap._show.result_text import ResultText, result_text
+from autovmap._show.step_text import applied, axes_text, keywords_text
 from autovmap.errors import SpecError
 
 

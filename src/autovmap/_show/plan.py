@@ -1,7 +1,10 @@
-"""The public `Plan`: the data of a call's plan, with words and pictures for it."""
+"""The public `Plan`: the data of a call's plan, with words, pictures and pages for it."""
 
 import importlib
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from autovmap._plan.layers import Layer
@@ -9,10 +12,44 @@ from autovmap._plan.leaf import Shape
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.code import code
-from autovmap._show.page import fragment, page
 from autovmap._show.svg import svg
 from autovmap._show.table import remarks, table
 from autovmap._show.vmaps import Vmap, vmaps
+from autovmap.errors import SpecError
+
+
+def fragment(
+    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+) -> str:
+    """The picture, with the table and the code to be unfolded."""
+    parts = [("table", table(plan, calling, outputs))]
+    with suppress(SpecError):  # what goes where may depend on the result, which is not known
+        parts.append(("code", code(plan, calling, outputs)))
+    folded = "".join(
+        f"<details><summary>{name}</summary>"
+        f'<pre style="overflow-x:auto;line-height:1.35">{escape(text)}</pre></details>'
+        for name, text in parts
+    )
+    picture = svg(plan, calling, outputs)
+    return (
+        f'<div class="autovmap-plan" style="max-width:100%">'
+        f'<div style="overflow-x:auto">{picture}</div>{folded}</div>'
+    )
+
+
+def page(
+    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+) -> str:
+    """A page of its own, light or dark as the reader has it."""
+    title = escape(f"{plan.function}: a plan")
+    return (
+        "<!doctype html>\n"
+        f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        "<style>body{margin:2rem;font-family:system-ui,sans-serif}</style></head>\n"
+        f"<body>{fragment(plan, calling, outputs)}</body></html>\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
 from autovmap._show.arguments import Names
 from autovmap._show.calling import Calling, Output
-from autovmap._show.nest_text import entry_text
-from autovmap._show.step_text import step_text
+from autovmap._show.step_text import entry_text, step_text
 from autovmap._spec.options import FRONT
 from autovmap._spec.ranks import ByIndex, ByName, Position, Tree
 from autovmap.errors import SpecError

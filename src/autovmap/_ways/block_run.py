@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from autovmap._bind.kinds import is_key
-from autovmap._bind.leaf_type import LeafType, leaf_type
+from autovmap._bind.kinds import LeafType, is_key, leaf_type
 from autovmap._plan.leaf import Leaf
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.steps import FoldIn

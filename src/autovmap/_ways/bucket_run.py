@@ -8,8 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from autovmap._bind.kinds import is_key
-from autovmap._bind.leaf_type import leaf_type
+from autovmap._bind.kinds import is_key, leaf_type
 from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData

@@ -18,8 +18,7 @@ from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.plan import PlanData
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks, refuse_symbolic
-from autovmap._ways.divergence import diverges
-from autovmap._ways.fit import BETWEEN, Sized, candidates, fitting, quickest
+from autovmap._ways.fit import BETWEEN, Sized, candidates, diverges, fitting, quickest
 from autovmap._ways.options import Chunk
 from autovmap._ways.parts import Parts
 from autovmap._ways.split import Partition, Split

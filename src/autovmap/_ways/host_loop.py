@@ -1,7 +1,9 @@
 """A loop on the host over compiled chunks: to tell how far it is, or to hand out each result."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +16,40 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import Chunks, covered, plan_chunks
 from autovmap._ways.chunk_run import without
 from autovmap._ways.parts import Parts
-from autovmap._ways.progress import reporting
 from autovmap._ways.split import Partition, Split
+from autovmap.errors import SpecError
+
+
+@contextlib.contextmanager
+def reporting(
+    progress: Callable[[int, int], Any] | bool, total: int, function: str
+) -> Generator[Callable[[int], None]]:
+    """A function that is told how many examples are done, for as long as the call runs.
+
+    >>> with reporting(lambda done, total: print(done, "of", total), 10, "f") as report:
+    ...     report(5)
+    5 of 10
+    """
+    if callable(progress):
+        yield lambda done: progress(done, total)
+        return
+    try:
+        from tqdm import TqdmWarning
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise SpecError(
+            f"{function}.chunk(progress=True) needs tqdm: pip install tqdm, or "
+            f"pass a function that takes (done, total)"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # a notebook without its widgets
+        bar = tqdm(total=total, desc=function, unit="example", unit_scale=True)
+    with bar:
+
+        def report(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield report
 
 
 def reported(

@@ -17,8 +17,7 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.explicit import entries
 from autovmap._ways.options import Ways
 from autovmap._ways.parts import Parts
-from autovmap._ways.settings import settings
-from autovmap._ways.split import Partition, Split
+from autovmap._ways.split import Partition, Split, settings
 from autovmap.errors import SpecError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from autovmap._run.once import Once
 from autovmap._run.result import Result
 from autovmap._spec.fold import Gradient
 from autovmap._ways.chunk_run import Outputs
-from autovmap._ways.divergence import equations
+from autovmap._ways.fit import equations
 from autovmap._ways.reduce import FoldGroup, dims_of
 
 NOT_LINEAR = ("custom_vjp", "custom_vmap", "custom_transpose", "linear_call", "pallas")

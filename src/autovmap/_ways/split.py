@@ -1,4 +1,4 @@
-"""One call taken apart, leaf by leaf: what is traced, and what is static."""
+"""One call taken apart, leaf by leaf: what is traced, what is static, under JAX's settings."""
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, treedef_is_leaf
 
 from autovmap._bind.binder import argument_slots
-from autovmap._bind.kinds import Kind, kind_of
-from autovmap._bind.leaf_type import NUMBERS, leaf_type
+from autovmap._bind.kinds import NUMBERS, Kind, kind_of, leaf_type
 from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.trees import flatten, is_storable
 from autovmap._cache import BoundedCache
@@ -18,10 +17,48 @@ from autovmap._run.result import carried
 from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap._ways.constant import ATOMS, Changing, static_key
-from autovmap._ways.settings import settings
 from autovmap._ways.statics import count_value, is_number, refuse_changing, refuse_static
 from autovmap._ways.untraceable import refuse_array
 from autovmap.errors import SpecError
+
+
+class _SettingsMark:
+    """What stands for the settings of one trace: a pytree node without leaves."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+
+jax.tree_util.register_pytree_node(
+    _SettingsMark, lambda mark: ((), mark.key), lambda key, _: _SettingsMark(key)
+)
+
+
+class _SettingsKey:
+    """The settings of one trace, told from others by identity."""
+
+
+@jax.jit
+def _traced_settings() -> Any:
+    return _SettingsMark(_SettingsKey())
+
+
+def settings() -> Hashable:
+    """A key that changes with every setting which JAX compiles anew for.
+
+    x64, the default device, matmul precision, the mesh around a call: their number grows with
+    each version of JAX. So JAX is asked itself: it traces a program of nothing once for each
+    state of its settings, and gives back what it kept (9 µs).
+
+    >>> with jax.default_matmul_precision("highest"):
+    ...     highest = settings()
+    >>> highest == settings(), settings() == settings()
+    (False, True)
+    """
+    return _traced_settings.eval_shape().key
+
 
 LAYOUTS = 256
 """How many structures of arguments are remembered for a program."""
