@@ -1,8 +1,12 @@
 """Declarations of every kind that are found again, shown by their traces; and those not."""
 
+import gc
+import types
+import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -35,6 +39,14 @@ class Flow(NamedTuple):
         TRACES.append("annotated")
         return (x + self.shift).sum()
 
+    def in_text(self, x: "Vector"):
+        TRACES.append("in text")
+        return (x + self.shift).sum()
+
+    def in_inner_text(self, x: Optional["np.ndarray[tuple[int], Any]"]):
+        TRACES.append("in inner text")
+        return (x + self.shift).sum()
+
     def apply(self, params, x):
         TRACES.append("apply")
         return (params.w * x).sum() + params.b
@@ -51,6 +63,8 @@ KINDS: dict[str, tuple[Callable[[Flow], Any], Callable[[Flow], Any]]] = {
     "a signature": (lambda o: auto_vmap("(n)->()")(o.one), lambda o: ()),
     "annotations": (lambda o: auto_vmap(o.annotated), lambda o: ()),
     "annotations, and a rank": (lambda o: auto_vmap(..., x=1)(o.annotated), lambda o: ()),
+    "annotations in text": (lambda o: auto_vmap(o.in_text), lambda o: ()),
+    "text in annotations": (lambda o: auto_vmap(o.in_inner_text), lambda o: ()),
     "from self": (lambda o: auto_vmap(x=lambda self: self.ndim)(o.one), lambda o: ()),
     "named": (lambda o: named_vmap("a [b] -> a")(o.one), lambda o: ()),
     "like": (
@@ -112,6 +126,52 @@ def test_what_annotations_say_as_text_is_read_anew() -> None:
     assert auto_vmap(function).ranks == {"x": 1}
     scope["Text"] = Matrix
     assert auto_vmap(function).ranks == {"x": 2}
+
+
+def in_text(said: str, scope: dict[str, Any]) -> Any:
+    """A function of a module of its own, annotated by text."""
+
+    def norm(x):
+        return jnp.sqrt((x * x).sum())
+
+    function = type(norm)(norm.__code__, scope | {"jnp": jnp}, "norm")
+    function.__qualname__ = "norm"
+    function.__annotations__ = {"x": said}
+    return function
+
+
+def test_text_is_read_anew_where_an_attribute_is_bound_anew() -> None:
+    kinds = types.ModuleType("kinds")
+    kinds.V = Vector
+    function = in_text("kinds.V", {"kinds": kinds})
+    before = auto_vmap(function)
+    assert before.ranks == {"x": 1}
+    assert auto_vmap(function) is before
+    kinds.V = Matrix
+    assert auto_vmap(function).ranks == {"x": 2}
+
+
+def test_a_text_that_names_nothing_yet_is_read_once_it_does() -> None:
+    function = in_text("Later", {})
+    with pytest.raises(SpecError, match="Later"):
+        _ = auto_vmap(function).ranks
+    function.__globals__["Later"] = Vector
+    assert auto_vmap(function).ranks == {"x": 1}
+    assert auto_vmap(function) is auto_vmap(function)
+
+
+def test_an_array_that_is_called_like_a_dim_says_nothing_and_is_not_kept() -> None:
+    jaxtyping = pytest.importorskip("jaxtyping")
+    scope = {"Float": jaxtyping.Float, "Array": jax.Array, "n": jnp.ones(3)}
+    function = in_text("Float[Array, 'n m']", scope)
+    before = auto_vmap(function)
+    assert before.ranks == {"x": 2}
+    del scope
+    held = weakref.ref(function.__globals__["n"])
+    function.__globals__["n"] = jnp.ones(4)
+    assert auto_vmap(function) is before
+    gc.collect()
+    assert held() is None
 
 
 def test_annotations_that_are_replaced_are_read_anew() -> None:

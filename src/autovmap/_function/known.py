@@ -5,15 +5,19 @@ a class's method is kept on that function, as long as it lives; of any other fun
 close over arrays, it is found again while somebody holds it. Nothing lives longer for it.
 """
 
+import functools
+import re
 import types
 import typing
 import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar, cast
 
+from autovmap._bind.kinds import Kind, kind_of
 from autovmap._cache import BoundedCache, same
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.identity import in_class_body
+from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.ranks import NODES
 from autovmap._spec.spec import Declaration
 
@@ -21,6 +25,8 @@ ATTRIBUTE = "__autovmap__"
 """The name under which a function keeps its declarations."""
 KEPT = 16
 """How many different declarations a function keeps."""
+NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+"""A name in an annotation that is text, with its attributes."""
 ATOMS = (int, str, type(None), type(Ellipsis))
 Face = TypeVar("Face", bound=AutoVmapped[..., Any])
 
@@ -55,10 +61,11 @@ def declaration_key(
     False
     """
     said = declared.said()
-    if said is None or (declared.annotated and not _are_settled(function)):
+    if said is None or (declared.annotated and not isinstance(function, types.FunctionType)):
         return None
+    meant = _meant_by_text(function) if declared.annotated else None
     try:
-        return (type(declared), skip_first, _code_of(function), *map(_key, said))
+        return (type(declared), skip_first, _code_of(function), meant, *map(_key, said))
     except NoKey:
         return None
 
@@ -95,17 +102,31 @@ def _function_key(function: types.FunctionType) -> Hashable:
     return (same(function.__code__), same(function.__globals__))
 
 
-def _are_settled(function: Any) -> bool:
-    """Whether a function's annotations are read the same whenever that is: no text is in them."""
-    if not isinstance(function, types.FunctionType):
-        return False
-    return all(map(_is_settled, function.__annotations__.values()))
+def _meant_by_text(function: types.FunctionType) -> Hashable:
+    """What the names in annotations that are text stand for now, as they may be bound anew."""
+    texts = [text for said in function.__annotations__.values() for text in _texts(said)]
+    if not texts:
+        return None
+    scope = scope_of(function)
+    found = [scope.find(name) for text in texts for name in _names(text)]
+    # What is called as a dim of a shape happens to be ("n m") says nothing.
+    return tuple(same(one) if kind_of(type(one)) is Kind.OTHER else None for one in found)
 
 
-def _is_settled(annotation: Any) -> bool:
-    if isinstance(annotation, (str, typing.ForwardRef)):
-        return False
-    return all(map(_is_settled, getattr(annotation, "__args__", None) or ()))
+def _texts(annotation: Any) -> list[str]:
+    """The texts in an annotation, such as that of `Optional["Vector"]`."""
+    if isinstance(annotation, str):
+        return [annotation]
+    if isinstance(annotation, typing.ForwardRef):
+        return [annotation.__forward_arg__]
+    parts: Any = getattr(annotation, "__args__", None) or ()
+    return [text for part in parts for text in _texts(part)]
+
+
+@functools.lru_cache(1024)
+def _names(text: str) -> tuple[tuple[str, ...], ...]:
+    """The names in a text, those of attributes with what they are of."""
+    return tuple(tuple(name.split(".")) for name in NAME.findall(text))
 
 
 def find(function: Any, key: Hashable, face: type[Face]) -> Face | None:

@@ -1,11 +1,13 @@
 """Where the names in annotations are looked up: of a function, and of a class's fields."""
 
+import builtins
 import dataclasses
 import functools
 import inspect
 import sys
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -34,6 +36,23 @@ class Scope:
             text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
             annotation = eval(text, self.module, dict(self.inner))
         return annotation
+
+    def find(self, name: Sequence[str]) -> Any:
+        """What a name stands for, with attributes of modules and classes; None if for nothing."""
+        found: Any = self.builtins.get(name[0])
+        for names in (self.module, self.inner):
+            found = names.get(name[0], found)
+        for attribute in name[1:]:
+            if not isinstance(found, (types.ModuleType, type)):
+                break
+            found = getattr(found, attribute, None)
+        return found
+
+    @property
+    def builtins(self) -> Mapping[str, Any]:
+        """Python's own names, as the module sees them."""
+        found = self.module.get("__builtins__", builtins)
+        return vars(found) if isinstance(found, types.ModuleType) else found
 
 
 def scope_of(function: Any) -> Scope:
