@@ -13,8 +13,7 @@ from typing import Any, cast
 
 import jax
 
-from autovmap._bind.expected import expects_no_array, refuse_arrays
-from autovmap._bind.kinds import is_key, shown
+from autovmap._bind.kinds import expects_no_array, is_key, refuse_arrays, shown
 from autovmap._bind.leaves import (
     as_array,
     facts,

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optree
 
-from autovmap._bind.expected import chosen, refuse_array
-from autovmap._bind.kinds import REF, Kind, a, is_key, kind_of, shown
+from autovmap._bind.kinds import REF, Kind, a, chosen, is_key, kind_of, refuse_array, shown
 from autovmap._plan.leaf import Leaf, describe, dims_text, list_hint, tuple_text
 from autovmap._spec.ranks import (
     Core,

@@ -18,7 +18,6 @@ from typing import (
 from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames
 from autovmap._function.bound import BoundAutoVmapped, attributes_of, bind
-from autovmap._function.chain import chain_text
 from autovmap._function.compiled import Jitted, count_compiled, make_jitted
 from autovmap._function.engine import Engine, Variant
 from autovmap._function.face import Face
@@ -90,9 +89,8 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
     @functools.cached_property
     def _as_bound(self) -> dict[str, Any]:
         """What every bound form of this has in common."""
-        return attributes_of(
-            self
-        )  # made late: it refers back to this, which then is no rubbish at once
+        # Made late: it refers back to this, which then is no rubbish at once.
+        return attributes_of(self)
 
     def _show(self, spec: Spec) -> None:
         """Show annotations and a docstring that are true of the calls."""
@@ -212,6 +210,8 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
 
     def _chain(self) -> str:
         """What callers said since it was decorated, as methods."""
+        from autovmap._ways.words import chain_text
+
         declared = self._engine.declared
         extent, options = declared.extent, declared.options
         return chain_text(extent, options, declared.lifted, self._engine.ways, declared.reduce)

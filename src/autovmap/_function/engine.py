@@ -143,7 +143,7 @@ class Engine:
         if not self.outline.unread:
             return self.outline
         scope = scope_of(self.named_by)
-        from autovmap._spec.annotations.lazy import read_annotations
+        from autovmap._spec.annotations.reader import read_annotations
 
         spec = read_annotations(self.outline, self.signature, scope, ARRAYS)
         if self.when_read is not None:
@@ -226,7 +226,7 @@ class Engine:
         try:
             call = self.binder.bind(args, kwargs, run=run)
         except BatchShapeError as error:
-            from autovmap._show.conflict import draw_conflict
+            from autovmap._show.table import draw_conflict
 
             draw_conflict(error, self.name)
             raise
@@ -255,7 +255,7 @@ class Engine:
                     if planned.nest is None:  # kept: to make a vmap costs more than all else
                         planned.nest = make_nest(plan, grouping.groups)
                     return run(plan, planned.nest, body, leaves, grouping)
-                from autovmap._function.running import run_in_way, stretched
+                from autovmap._ways.parts import run_in_way, stretched
 
                 grouping = stretched(self.spec, grouping, plan, body, leaves)
                 way = (self.spec, self.ways, grouping)

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from autovmap._bind.binder import Binder, Call
 from autovmap._bind.kinds import REF, Kind, is_key, kind_of, shown
-from autovmap._function.chain import chunk_text
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
 from autovmap._plan.leaf import tuple_text
@@ -16,6 +15,7 @@ from autovmap._run.steps import prepared
 from autovmap._show.table import note
 from autovmap._spec.ranks import Core, Either, Key, Tree, is_mapped
 from autovmap._ways.options import Ways
+from autovmap._ways.words import chunk_text
 from autovmap.errors import AutoVmapError
 
 

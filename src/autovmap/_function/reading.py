@@ -7,12 +7,12 @@ from typing import Any
 from autovmap._bind.binder import Call
 from autovmap._function.engine import Engine
 from autovmap._function.rules import from_object
-from autovmap._function.running import run_in_way, stretched
 from autovmap._run.axis_names import naming
 from autovmap._run.steps import prepared
 from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
 from autovmap._show.plan import Plan
 from autovmap._ways.options import PLAIN
+from autovmap._ways.parts import run_in_way, stretched
 from autovmap._ways.program import current_mesh, sharded_axes
 from autovmap._ways.words import repetition, steps
 

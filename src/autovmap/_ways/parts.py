@@ -1,4 +1,4 @@
-"""A plan run in parts: over the devices of a mesh, in chunks on each of them."""
+"""A plan run in a way of its own: looped, folded, over the devices of a mesh, in chunks on each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,18 @@ from jax import lax
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, Running, make_nest, run
-from autovmap._run.once import again, trace_once
+from autovmap._run.once import again, shorten, trace_once
 from autovmap._run.reach import primitives
 from autovmap._run.result import Result
+from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks
 from autovmap._ways.chunk_keep import MakeKeeper, Written
 from autovmap._ways.chunk_run import Chunked, Outputs, opened
 from autovmap._ways.explicit import entries
+from autovmap._ways.options import Ways
 
 if TYPE_CHECKING:
+    from autovmap._ways.reduce_known import Remembered
     from autovmap._ways.reduce_run import Reducing
     from autovmap._ways.shard import Shards
     from autovmap._ways.shard_run import Local
@@ -175,3 +178,50 @@ def has_plain_derivatives(closed: Any) -> bool:
 def on_mesh() -> bool:
     """Whether a mesh is set: what is traced then may not run on a part of it."""
     return bool(jax.sharding.get_abstract_mesh().shape)
+
+
+def run_in_way(
+    spec: Spec,
+    ways: Ways,
+    grouping: Grouping,
+    plan: PlanData,
+    body: Body,
+    leaves: Sequence[Any],
+    parts: Parts | None = None,
+    state: Any = (),
+    known: "Remembered | None" = None,
+) -> Any:
+    """Run a plan in a loop or in parts, folded, or with outputs that are not stretched.
+
+    Args:
+        spec: what is declared.
+        ways: how it is run.
+        grouping: where outputs go.
+        plan: the call's plan.
+        body: the function, of the plan's leaves.
+        leaves: the leaves, prepared.
+        parts: what was decided of the call, for a program that is kept.
+        state: what a loop on the host hands from step to step.
+        known: where it is kept of an uncompiled call how its outputs are folded.
+    """
+    parts = parts or WHOLE
+    if spec.reduce is not None:
+        from autovmap._ways.reduce_parts import run_reduced
+
+        return run_reduced(plan, spec, ways.looped, body, leaves, grouping, parts, state, known)
+    if ways.looped:
+        from autovmap._ways.loop_run import run_loop
+
+        return run_loop(plan, body, leaves, grouping)
+    if ways.compiled:
+        return run_parts(plan, parts, body, leaves, grouping, state)
+    return run(plan, make_nest(plan, grouping.groups), body, leaves, grouping)
+
+
+def stretched(
+    spec: Spec, grouping: Grouping, plan: PlanData, body: Body, leaves: Sequence[Any]
+) -> Grouping:
+    """Where outputs go; under `stretch_outputs=False` the function's jaxpr tells."""
+    if spec.options.stretch_outputs or spec.reduce is not None:
+        return grouping  # a fold finds out itself
+    return shorten(plan, body, leaves, grouping)

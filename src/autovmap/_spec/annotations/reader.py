@@ -1,4 +1,4 @@
-"""From annotations to rank trees."""
+"""From annotations to rank trees, at the first call of a function that is declared without any."""
 
 import collections.abc
 import inspect
@@ -14,14 +14,17 @@ from autovmap._spec.annotations.scope import Scope, bound_variables, fields_of
 from autovmap._spec.annotations.shapes import (
     MANY,
     Shaped,
+    clash_of,
+    either,
     is_jaxtyped,
     is_numpy_array,
     is_pytree,
+    keys_joined,
     read_jaxtyped,
     read_numpy,
     shown,
 )
-from autovmap._spec.annotations.unions import clash_of, either, keys_joined
+from autovmap._spec.positions import check_positions
 from autovmap._spec.ranks import (
     ByIndex,
     ByName,
@@ -34,6 +37,7 @@ from autovmap._spec.ranks import (
     leaves_of,
     plain,
 )
+from autovmap._spec.spec import VAR_KEYWORD, Spec, check_extent
 from autovmap.errors import SpecError
 
 NUMBERS: tuple[type, ...] = (bool, int, float, complex, np.bool_, np.number, np.generic)
@@ -256,3 +260,42 @@ def unread_parameters(
             f"@auto_vmap({example}) for scalars"
         )
     return tuple(p.name for p in parameters if p.name not in ranked)
+
+
+def read_annotations(
+    told: Spec, signature: inspect.Signature, scope: Scope, arrays: tuple[type, ...]
+) -> Spec:
+    """The spec with the ranks that the annotations say, of the parameters that have none.
+
+    Args:
+        told: what the declaration said.
+        signature: the function's, with its annotations as they stand there.
+        scope: where names in them are looked up.
+        arrays: the array types that say nothing of dims.
+
+    Raises:
+        SpecError: an annotation does not resolve or leaves a number of dims open; the message
+            names the parameter.
+    """
+    reader = Reader(told.function, arrays)
+    trees: dict[str, Tree] = {}
+    for name in told.unread:
+        parameter = signature.parameters[name]
+        if parameter.annotation is inspect.Parameter.empty:
+            trees[name] = NO_ANNOTATION
+            continue
+        tree = reader.read(parameter.annotation, name, scope)
+        if parameter.kind is VAR_KEYWORD and isinstance(tree, ByName):
+            raise SpecError(
+                f"{told.function}(): every value of **{name} is annotated as having the base ranks "
+                f"of a class's fields; give them by keyword: @auto_vmap(..., {name}={{...}})"
+            )
+        trees[name] = tree
+    parameters = tuple(
+        replace(p, rank=trees[p.name], declared=True) if p.name in trees else p
+        for p in told.parameters
+    )
+    spec = replace(told, parameters=parameters, unread=())
+    check_positions(parameters, told.options.in_axes, told.function)
+    check_extent(spec)
+    return spec
