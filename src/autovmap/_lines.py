@@ -12,6 +12,9 @@ WIDTH = 92
 A_LINE = 3.0
 """What one more line costs, in the units of `_cost`: about as much as a break within a clause."""
 
+SHORT = 0.05
+"""What each column costs that a message's first line leaves free: a log may show it alone."""
+
 SMALL = re.compile(
     r"(?i)\(?(an?|the|of|to|in|on|at|by|for|or|and|is|be|no|not|its|as|with|from|that|which|but)"
 )
@@ -43,14 +46,17 @@ def wrapped(text: str, before: int = 0) -> str:
     more words more words more words more words more words (at the end)
     """
     first, *rest = text.split("\n")
-    lines = _lines(first, WIDTH - before)
+    lines = _lines(first, WIDTH - before, SHORT)
     for line in rest:
         lines += _lines(line, WIDTH)
     return "\n".join(lines)
 
 
-def _lines(line: str, room: int) -> list[str]:
-    """A line in parts of at most `WIDTH`, the first of at most `room`, by the cheapest breaks."""
+def _lines(line: str, room: int, short: float = 0.0) -> list[str]:
+    """A line in parts of at most `WIDTH`, the first of at most `room`, by the cheapest breaks.
+
+    `short` is what a column costs by which the first part is shorter than it may be.
+    """
     if len(line) <= room or line.startswith("  "):
         return [line]
     breaks = [0, *_breaks(line)]
@@ -67,9 +73,11 @@ def _lines(line: str, room: int) -> list[str]:
             if over > 0 and start < end - 1:  # what can't be broken runs over
                 break  # a line that begins further ahead is longer still
             last = end == len(breaks) - 1
-            line_cost = A_LINE + max(over, 0) + 5 * (last and length < WIDTH / 6)
-            options.append((best[start][0] + line_cost + cost[end], start))
-        best.append(min(options))
+            line_cost = A_LINE + max(over, 0) + 2 * (last and length < WIDTH / 6)
+            line_cost += 0 if start else short * max(-over, 0)
+            options.append((best[start][0] + line_cost + cost[end], -start))
+        total, start = min(options)  # of equals the one with the longer lines in front
+        best.append((total, -start))
     ends = [len(breaks) - 1]
     while ends[-1]:
         ends.append(best[ends[-1]][1])
@@ -98,12 +106,14 @@ def _cost(line: str, at: int, grouped: bool) -> float:
     if word.endswith(","):
         return within + 1 + 2 * after.endswith(",")  # an insertion stays with what it explains
     close = 4 * (re.match(r"-?\d|['\"`\[{]|\(\S*\)", after) is not None or word.isdigit())
-    return within + 3 + close + 3 * (SMALL.fullmatch(word) is not None)
+    apart = SMALL.fullmatch(after) is None  # "by two" begins a line better than "two" does
+    return within + 3 + apart + close + 3 * (SMALL.fullmatch(word) is not None)
 
 
 def _within(line: str) -> list[bool]:
     """Whether each place is within brackets or a quotation: told once, as messages may be long."""
-    plain = re.sub(r"(?<!\w)(['\"`])[^'\"`]*\1(?!\w)", lambda found: len(found[0]) * '"', line)
+    quoted = r"(?<!\w)(['\"`])[^'\"`]*\1(?!\w)|<\w[^<>]*>"
+    plain = re.sub(quoted, lambda found: len(found[0]) * '"', line)
     depth, found = 0, [False]
     for character in plain:
         depth = max(depth + (character in "([{") - (character in ")]}"), 0)

@@ -17,7 +17,8 @@ class AutoVmapError(Exception):
     ...     auto_vmap(x=-1)(lambda x: x)
     ... except AutoVmapError as error:
     ...     print(type(error).__name__, error)
-    SpecError <lambda>(): base rank x: got -1; a base rank is a non-negative int or None
+    SpecError <lambda>(): base rank x: got -1;
+    a base rank is a non-negative int or None
     """
 
     message: str = ""
@@ -86,7 +87,7 @@ class CoreSizeError(AutoVmapError, ValueError):
     >>> try:
     ...     auto_vmap("(n),(n)->()")(jnp.dot)(jnp.ones(3), jnp.ones(4))
     ... except CoreSizeError as error:
-    ...     print(str(error).partition(" (n)")[0])
+    ...     print(str(error).partition("  (n)")[0].rstrip())
     dot():
     inconsistent size for core dimension 'n': 3 in a and 4 in b
     """

@@ -96,11 +96,11 @@ class Plan:
     (7, 5)
     >>> print(plan)
     foo: batch shape (7, 5)
-      argument  array            -2  -1 | core
-      s         float[]           .   . |
-      v         float32[7,1,3]    7   1*| 3
-      m         float32[7,5,3,3]  7   5 | 3, 3
-      result                      7   5 | ...
+      argument  array             -2  -1 | core
+      s         float[]            .   . |
+      v         float32[7,1,3]     7   1*| 3
+      m         float32[7,5,3,3]   7   5 | 3, 3
+      result                       7   5 | ...
       vmap 1: batch axis -2, size 7, over v, m
       vmap 2: batch axis -1, size 5, over m
       squeezed first: v dim 1
