@@ -326,7 +326,7 @@ class Binder:
         return style
 
     def _layout(self, style: Style, values: Sequence[Any]) -> Layout:
-        function = f"{self._spec.function}()"
+        function, extent = f"{self._spec.function}()", self._spec.extent
         found: list[Match] = []
         positions: list[int | None] = []
         groups: list[int | None] = []
@@ -340,7 +340,8 @@ class Binder:
             for (_, rank, _), (path, tree, _) in zip(found[len(positions) :], at, strict=True):
                 if isinstance(tree, Undeclared) and rank != UNMAPPED:
                     raise SpecError(undeclared_position(path, tree, where))
-            groups += [self._spec.extent.group_of(slot.parameter)] * len(at)
+            group = extent.group_of(slot.parameter) if extent.groups else None
+            groups += [group] * len(at)
             positions += [tree.index if isinstance(tree, Position) else None for _, tree, _ in at]
         ranks = tuple([cast("Rank", tree) for _, tree, _ in found])
         both = zip(ranks, positions, strict=True)

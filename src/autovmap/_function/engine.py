@@ -31,10 +31,9 @@ from autovmap._cache import BoundedCache
 from autovmap._function.identity import in_class_body, is_method, shown_name
 from autovmap._function.rules import Rules
 from autovmap._plan.plan import PlanData
-from autovmap._run.axis_names import naming
 from autovmap._run.fast import Shortcut
 from autovmap._run.grouping import FRONT, Grouping, declared_grouping
-from autovmap._run.nest import Body, make_nest, run
+from autovmap._run.nest import Body, make_nest, naming, run
 from autovmap._run.result import check_result
 from autovmap._run.steps import prepared
 from autovmap._spec.annotations.scope import scope_of
@@ -171,15 +170,21 @@ class Engine:
             declared = replace(self.declared, extent=NO_EXTENT)
             ways = replace(self.ways, bucket=None)
             run_block = self._like(self.function, declared, ways, self.skip_first).run_traced
-        static = self.jit_options(partition=True).static
-        return Programs(self, self.spec, static, run_block)
+        return Programs(self, self.spec, self.static, run_block)
+
+    @functools.cached_property
+    def static(self) -> tuple[str, ...]:
+        """The parameters that a compiled call takes as static by itself."""
+        from autovmap._ways.statics import static_names
+
+        scope = functools.partial(scope_of, self.named_by)
+        return static_names(self.spec, self.signature, scope, self.skip_first)
 
     def jit_options(self, **given: Any) -> "JitOptions":
         """What is static and what donated in a compiled call: see `jit_options`."""
         from autovmap._ways.jit import jit_options
 
-        scope = scope_of(self.named_by)
-        return jit_options(self.spec, self.signature, scope, self.skip_first, **given)
+        return jit_options(self.spec, lambda: self.static, **given)
 
     def for_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Engine":
         """The engine for a call: another one only where its object is asked for ranks."""

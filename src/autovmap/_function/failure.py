@@ -42,8 +42,7 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         error.add_note(f"under the pattern {plan.pattern}{_no_core(plan.pattern)}")
     if engine.ways.bucket is not None:
         error.add_note("under .bucket(), which pads batch sizes")
-    static = engine.jit_options(partition=True).static
-    known = hint(error, unranked, static, engine.name, _way(engine.ways))
+    known = hint(error, unranked, engine.static, engine.name, _way(engine.ways))
     axis = unbound_axis(error, engine.name, plan.pattern is not None)
     for text in (*call_hints(engine.binder, call), known, axis):
         if text is not None:

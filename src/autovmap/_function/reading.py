@@ -7,7 +7,7 @@ from typing import Any
 from autovmap._bind.binder import Call
 from autovmap._function.engine import Engine
 from autovmap._function.rules import from_object
-from autovmap._run.axis_names import naming
+from autovmap._run.nest import naming
 from autovmap._run.steps import prepared
 from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
 from autovmap._show.plan import Plan

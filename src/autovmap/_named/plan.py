@@ -24,11 +24,11 @@ from autovmap._named.rules import Entry, Sizes, entries, read_sizes
 from autovmap._named.sizes import Given, Solved, solve
 from autovmap._plan.core import CoreSizes
 from autovmap._plan.keys import Lacks, folded, is_like_raw_key, raw_key_error
-from autovmap._plan.layers import layers
+from autovmap._plan.layers import layers, leaf_steps
 from autovmap._plan.leaf import Dim, Leaf, describe
 from autovmap._plan.outputs import Group, Item
 from autovmap._plan.plan import PlanData
-from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose, leaf_steps
+from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose
 from autovmap._spec.options import Options, Randomness, read_options
 from autovmap._spec.ranks import UNMAPPED, CoreDim
 from autovmap._spec.spec import Declaration, Parameter, Spec

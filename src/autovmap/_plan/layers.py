@@ -1,9 +1,10 @@
-"""The layers of vmap that a call takes, worked out in full before the first vmap."""
+"""The layers of vmap that a call takes, worked out before the first, and what goes before them."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from autovmap._plan.leaf import Dim, Leaf, Shape
+from autovmap._plan.steps import FoldIn, Squeeze, Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +87,21 @@ def squeezed(leaf: Leaf) -> tuple[int, ...]:
         return ()
     dims = enumerate(zip(leaf.axes, leaf.sizes, strict=True))
     return tuple(dim for dim, (axis, size) in dims if axis is not None and size == 1)
+
+
+def leaf_steps(leaf: Leaf, lacking: Sequence[tuple[int, Dim]] = ()) -> Steps:
+    """What is done to a leaf whose dims lie as it says: sizes of 1 go, an index is folded in.
+
+    `lacking` are the batch axes of a key along which an example's index is folded in.
+
+    >>> leaf_steps(Leaf("x", (7, 1, 3), "float32", 1))
+    (Squeeze(dims=(1,)),)
+    >>> leaf_steps(Leaf("key", (1, 4), "key<fry>", 0, key=True), [(-2, 5)])
+    (Squeeze(dims=(0,)), FoldIn(axes=((-2, 5),), held=(-1,), position=0))
+    """
+    ones = squeezed(leaf)
+    steps: Steps = (Squeeze(ones),) if ones else ()
+    if not lacking:
+        return steps
+    held = [axis for dim, axis in enumerate(leaf.axes) if axis is not None and dim not in ones]
+    return (*steps, FoldIn(tuple(lacking), tuple(held), leaf.position))

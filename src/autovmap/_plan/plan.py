@@ -7,10 +7,10 @@ from functools import cached_property
 from autovmap._plan.broadcast import axis_text, batch_shape, promotion, refuse_stretching
 from autovmap._plan.core import NO_SIZES, CoreSizes
 from autovmap._plan.keys import folded, folds
-from autovmap._plan.layers import Layer, layers
+from autovmap._plan.layers import Layer, layers, leaf_steps
 from autovmap._plan.leaf import Leaf, Shape, shape_text, tuple_text
 from autovmap._plan.outputs import Group, output_steps
-from autovmap._plan.steps import FoldIn, Squeeze, Steps, leaf_steps
+from autovmap._plan.steps import FoldIn, Squeeze, Steps
 from autovmap._spec.fold import Reduce
 from autovmap._spec.options import NO_EXTENT, Extent, Options
 from autovmap.errors import BatchShapeError, SpecError

@@ -6,13 +6,11 @@ says them in words. How many dims an output has is not known before the function
 may be counted from the end, as everywhere in NumPy: -1 is the last.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import TypeAlias
 
-from autovmap._plan.layers import squeezed
-from autovmap._plan.leaf import Dim, Leaf, Shape
+from autovmap._plan.leaf import Dim, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +95,3 @@ class Merge:
 
 Step: TypeAlias = Reshape | Diagonal | Transpose | Squeeze | Expand | FoldIn | Merge
 Steps: TypeAlias = tuple[Step, ...]
-
-
-def leaf_steps(leaf: Leaf, lacking: Sequence[tuple[int, Dim]] = ()) -> Steps:
-    """What is done to a leaf whose dims lie as it says: sizes of 1 go, an index is folded in.
-
-    `lacking` are the batch axes of a key along which an example's index is folded in.
-
-    >>> leaf_steps(Leaf("x", (7, 1, 3), "float32", 1))
-    (Squeeze(dims=(1,)),)
-    >>> leaf_steps(Leaf("key", (1, 4), "key<fry>", 0, key=True), [(-2, 5)])
-    (Squeeze(dims=(0,)), FoldIn(axes=((-2, 5),), held=(-1,), position=0))
-    """
-    ones = squeezed(leaf)
-    steps: Steps = (Squeeze(ones),) if ones else ()
-    if not lacking:
-        return steps
-    held = [axis for dim, axis in enumerate(leaf.axes) if axis is not None and dim not in ones]
-    return (*steps, FoldIn(tuple(lacking), tuple(held), leaf.position))

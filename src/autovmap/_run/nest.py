@@ -1,7 +1,9 @@
-"""The nest of vmaps that a plan asks for, around a function of flat leaves."""
+"""The nest of vmaps that a plan asks for, around a function of flat leaves; its axes' names."""
 
+import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,6 +14,7 @@ from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent
 from autovmap._run.result import Result, finished, refuse_lazy
+from autovmap.errors import SpecError
 
 Body: TypeAlias = Callable[[Sequence[Any]], Any]
 """The user's function, of one example's leaves."""
@@ -138,3 +141,40 @@ def run(
     if not plan.layers:  # nothing was traced, so no array could be told for an example's own
         refuse_dependent(body, leaves, result, plan.function)
     return result
+
+
+# A context variable, as threads and tasks have calls of their own around them.
+_bound: ContextVar[tuple[tuple[Hashable, str], ...]] = ContextVar("bound", default=())
+
+
+@contextlib.contextmanager
+def _named(plan: PlanData, names: Sequence[Hashable]) -> Generator[None]:
+    outer = _bound.get()
+    own = tuple((name, plan.function) for name in names)
+    for name, _ in own:
+        for other, function in outer:
+            if name == other:
+                raise SpecError(
+                    f"{plan.function}(): axis_name {name!r} is already in use by {function}(), "
+                    f"which calls it; the inner axis would silently hide the outer one, so give "
+                    f"one of them another name"
+                )
+    token = _bound.set(outer + own)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+_nothing = contextlib.nullcontext()
+
+
+def naming(plan: PlanData, names: Sequence[Hashable]) -> contextlib.AbstractContextManager[None]:
+    """Bind axis names around a call: those that were declared for collectives.
+
+    The names of a pattern are not: two patterns may well both speak of `b`.
+
+    Raises:
+        SpecError: a decorated call around this one has bound a name already.
+    """
+    return _named(plan, names) if names else _nothing

@@ -12,7 +12,6 @@ from jax.tree_util import keystr, tree_flatten_with_path
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._frames import interface, leave_out_frames
 from autovmap._run.result import carried
-from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import ByName, is_mapped
 from autovmap._spec.spec import (
     KEYWORD_ONLY,
@@ -28,7 +27,6 @@ from autovmap._ways.statics import (
     given_names,
     is_number,
     refuse_changing,
-    static_names,
 )
 from autovmap.errors import SpecError
 
@@ -63,9 +61,7 @@ class Program:
 
 def jit_options(
     spec: Spec,
-    signature: inspect.Signature,
-    scope: Scope,
-    skip_first: bool,
+    guess: Callable[[], tuple[str, ...]],
     static: Any = None,
     donated: Any = None,
     partition: bool = False,
@@ -74,9 +70,7 @@ def jit_options(
 
     Args:
         spec: the function's.
-        signature: the function's.
-        scope: where names in its annotations are looked up.
-        skip_first: whether the first parameter is a method's object.
+        guess: what is static if the caller does not say it.
         static: the parameters to be static, or None.
         donated: those whose arrays may be overwritten, or None.
         partition: whether arguments are taken apart at each call.
@@ -89,13 +83,7 @@ def jit_options(
     for p in spec.parameters:
         if p.kind is VAR_KEYWORD and isinstance(p.rank, ByName):
             ranked.update(str(name) for name, _ in p.rank.children)
-    skipped = names[0] if skip_first and names else ""
-    if static is None:
-        found = static_names(
-            spec, signature, scope, lambda x: jax.tree_util.all_leaves([x]), skipped
-        )
-    else:
-        found = given_names(static, "static_argnames", spec, ranked)
+    found = guess() if static is None else given_names(static, "static_argnames", spec, ranked)
     donate = given_names(donated or (), "donate_argnames", spec)
     # Which values `*args` and `**kwargs` have is known at a call alone, so it is taken apart there.
     variadic = {p.name for p in spec.parameters if p.kind in (VAR_POSITIONAL, VAR_KEYWORD)}

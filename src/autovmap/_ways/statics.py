@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
+import jax
 import numpy as np
 
 from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
@@ -34,26 +35,28 @@ TRACED: tuple[type, ...] = (float, complex, np.generic, np.ndarray)
 def static_names(
     spec: Spec,
     signature: inspect.Signature,
-    scope: Scope,
-    is_leaf: Callable[[Any], bool],
-    skipped: str = "",
+    scope_of: Callable[[], Scope],
+    skip_first: bool = False,
 ) -> tuple[str, ...]:
     """The parameters without a rank whose annotation or default says that they are static.
 
     An annotation that is definite decides: a bool, int, str, enum, type or callable is static, a
     float or an array is traced. Otherwise a default value of the former kinds is static; a
-    callable only if `is_leaf`, as a module holds arrays. `skipped` is a method's object.
+    callable only if JAX takes it for a leaf, as a module holds arrays. With `skip_first` the first
+    is a method's object.
     """
-    found: list[str] = []
-    for p in spec.parameters:
-        if p.name == skipped or is_mapped(p.rank):
-            continue
+    unranked = [p for p in spec.parameters[skip_first:] if not is_mapped(p.rank)]
+    if not unranked:
+        return ()
+    scope, found = scope_of(), list[str]()
+    for p in unranked:
         parameter = signature.parameters[p.name]
         said = _said_by_annotation(parameter.annotation, scope)
         if said is None:
             default = parameter.default
             said = default is not inspect.Parameter.empty and (
-                isinstance(default, STATIC) or (callable(default) and is_leaf(default))
+                isinstance(default, STATIC)
+                or (callable(default) and jax.tree_util.all_leaves([default]))
             )
         if said:
             found.append(p.name)
