@@ -19,7 +19,8 @@ from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames
 from autovmap._function.bound import BoundAutoVmapped, attributes_of, bind
 from autovmap._function.compiled import Jitted, count_compiled, make_jitted
-from autovmap._function.engine import Engine, Variant
+from autovmap._function.definition import Variant
+from autovmap._function.engine import Engine
 from autovmap._function.face import Face
 from autovmap._function.identity import (
     adopt,
@@ -114,7 +115,7 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
                 try:
                     return direct.result.join(nest(direct, *mapped), plan)
                 except Exception as error:
-                    engine.explain_call(error, args, kwargs)
+                    engine.explain(error, engine.bind(args, kwargs))
             return engine.call(args, kwargs)
         except Exception as error:
             leave_out_frames(error)

@@ -11,7 +11,7 @@ from autovmap._frames import interface
 from autovmap._function.bound import BoundAutoVmapped
 from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
 from autovmap._function.decorated import AutoVmapped
-from autovmap._function.engine import Engine
+from autovmap._function.definition import Definition
 from autovmap._function.methods import NO_REQUEST, Change, Compiled, JitRequest, Lifted, Methods
 
 P = ParamSpec("P")
@@ -89,7 +89,7 @@ class Chain(Methods[Compiled, Lifted]):
             request = self._request
         return cast("Compiled", JitDecorator(self._make, self._changes, request))
 
-    def _binds(self, engine: Engine) -> bool:
+    def _binds(self, engine: Definition) -> bool:
         return engine.skip_first
 
     def _decorate(self, function: Any) -> Any:

@@ -9,26 +9,24 @@ A call goes through `Engine.call`:
 3. if the function or JAX raises, `explain` says what is known of the call.
 
 The objects that users hold are faces of an engine: `decorated` (the function), `bound` (a method
-with its object) and `compiled` (both under `.jit()`); their methods stand in `methods`.
+with its object) and `compiled` (both under `.jit()`); their methods stand in `methods`. What is
+declared, and other engines for the same function, stand in `definition`.
 
 What only some calls need is imported where it is used, so that `import autovmap` stays quick: a
-plan to be read (`reading`), a failure (`failure`), ways of running (`otherwise`).
+plan to be read (`reading`), a failure (`failure`), ways of running (`_ways.parts`).
 """
 
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
-
-import jax
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from autovmap._bind.binder import Binder, Call, looks_for_keys, may_promote
-from autovmap._bind.trees import one_level
 from autovmap._cache import BoundedCache
-from autovmap._function.identity import in_class_body, is_method, shown_name
+from autovmap._function.definition import Definition
+from autovmap._function.identity import in_class_body
 from autovmap._function.rules import Rules
 from autovmap._plan.plan import PlanData
 from autovmap._run.fast import Shortcut
@@ -36,46 +34,22 @@ from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, naming, run
 from autovmap._run.result import check_result
 from autovmap._run.steps import prepared
-from autovmap._spec.annotations.scope import scope_of
-from autovmap._spec.fold import Gradient
 from autovmap._spec.options import NO_EXTENT
-from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
-from autovmap._spec.spec import (
-    POSITIONAL_ONLY,
-    POSITIONAL_OR_KEYWORD,
-    Declaration,
-    Spec,
-    read_spec,
-)
+from autovmap._spec.spec import Declaration
 from autovmap._ways.options import PLAIN, Ways, check_reduced, checked_ways
 from autovmap.errors import BatchShapeError, SpecError
 
 if TYPE_CHECKING:
-    from autovmap._show.plan import Plan
     from autovmap._ways.bucket_program import BucketStats
-    from autovmap._ways.jit import JitOptions
     from autovmap._ways.parts import Parts
     from autovmap._ways.program import Programs
     from autovmap._ways.reduce_known import KnownFold, Remembered
 
-ARRAYS = (jax.Array, np.ndarray)
 FOLDS = 256
 """For how many kinds of calls it is kept how their outputs are folded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """What another engine for the same function has in place of this one's."""
-
-    key: Hashable
-    """Variants of one key are the same."""
-    declared: Declaration
-    ways: Ways
-    function: Callable[..., Any] | None = None
-    """A transformed function, if it is not the same."""
-
-
-class Engine:
+class Engine(Definition):
     """One function under one declaration, run in one way: its spec, plans and kept programs."""
 
     def __init__(
@@ -87,28 +61,8 @@ class Engine:
         named_by: Any = None,
         skip_first: bool | None = None,
     ) -> None:
-        """Read the declaration; every mistake that needs no argument is found here.
-
-        Args:
-            function: the plain function.
-            declared: what its author wrote, and what callers said of its meaning since.
-            ways: how callers want it run.
-            signature: in place of the function's own.
-            named_by: what has the name and the docstring, if it is not the function.
-            skip_first: whether positional ranks leave out the first parameter, as they do in a
-                class body; without it the function tells.
-        """
-        signature = inspect.signature(function) if signature is None else signature
-        self.function = function
-        self.declared = declared
-        self.ways = ways
-        self.signature = signature
-        self.named_by = function if named_by is None else named_by
-        self.skip_first = is_method(function, signature) if skip_first is None else skip_first
-        self.outline: Spec = self._read()
-        """The spec as far as it is known without the annotations."""
-        self.when_read: Callable[[Spec], Any] | None = None
-        """Called with the spec once ranks have been read from annotations."""
+        """As `Definition`; that the ways of running fit the declaration is checked too."""
+        super().__init__(function, declared, ways, signature, named_by, skip_first)
         self.rules = None if declared.answers else Rules.of(self.outline)
         """The ranks that the object of a method is asked for at each call, if any."""
         if self.rules is not None and not self.skip_first:
@@ -125,39 +79,10 @@ class Engine:
         self._folds: BoundedCache[KnownFold] = BoundedCache(FOLDS)
         self._plainly_run = options.stretch_outputs and ways == PLAIN and not folded
 
-    @property
-    def name(self) -> str:
-        """The function's name in messages."""
-        return self.outline.function
-
-    # --- What is declared ---
-
-    def _read(self) -> Spec:
-        name = shown_name(self.named_by)
-        return read_spec(self.declared, self.signature, name, one_level, self.skip_first)
-
-    @functools.cached_property
-    def spec(self) -> Spec:
-        """What is declared, with the ranks that stand in annotations."""
-        if not self.outline.unread:
-            return self.outline
-        scope = scope_of(self.named_by)
-        from autovmap._spec.annotations.reader import read_annotations
-
-        spec = read_annotations(self.outline, self.signature, scope, ARRAYS)
-        if self.when_read is not None:
-            self.when_read(spec)
-        return spec
-
     @functools.cached_property
     def binder(self) -> Binder:
         """What binds and plans the calls."""
         return Binder(self.spec, self.signature, self.class_first)
-
-    @property
-    def class_first(self) -> bool:
-        """Whether the first argument of each call is a class."""
-        return self.skip_first and next(iter(self.signature.parameters), "") == "cls"
 
     @functools.cached_property
     def programs(self) -> "Programs":
@@ -172,20 +97,6 @@ class Engine:
             run_block = self._like(self.function, declared, ways, self.skip_first).run_traced
         return Programs(self, self.spec, self.static, run_block)
 
-    @functools.cached_property
-    def static(self) -> tuple[str, ...]:
-        """The parameters that a compiled call takes as static by itself."""
-        from autovmap._ways.statics import static_names
-
-        scope = functools.partial(scope_of, self.named_by)
-        return static_names(self.spec, self.signature, scope, self.skip_first)
-
-    def jit_options(self, **given: Any) -> "JitOptions":
-        """What is static and what donated in a compiled call: see `jit_options`."""
-        from autovmap._ways.jit import jit_options
-
-        return jit_options(self.spec, lambda: self.static, **given)
-
     def for_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Engine":
         """The engine for a call: another one only where its object is asked for ranks."""
         return self if self.rules is None else self.rules.engine(self, args, kwargs)
@@ -193,27 +104,6 @@ class Engine:
     def for_object(self, first: tuple[Any, ...]) -> "Engine":
         """The same, where nothing of a call but its object is known, if that."""
         return self.for_call(first, {}) if first else self
-
-    def answered(self, answers: Mapping[Rule, Tree]) -> Self:
-        """The engine with what the object answered as ranks."""
-        declared = replace(self.declared, answers=tuple(answers.items()))
-        return self._like(self.function, declared, self.ways, self.skip_first)
-
-    def ranks(self) -> dict[str, Any]:
-        """The base ranks by parameter."""
-        return {p.name: plain(p.rank) for p in self.spec.parameters if is_mapped(p.rank)}
-
-    def signature_text(self) -> str | None:
-        """The declaration as a gufunc signature, if it can be said as one."""
-        spec = self.spec
-        if spec.signature is not None:
-            text = str(spec.signature)
-            return text.partition("->")[0] + "->..." if spec.lifted else text
-        from autovmap._spec.operands import as_signature
-
-        parameters = spec.parameters[self.skip_first :]
-        positional = [p for p in parameters if p.kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD)]
-        return as_signature([(p.name, p.rank) for p in positional], list(self.ranks()))
 
     # --- A call ---
 
@@ -354,12 +244,6 @@ class Engine:
 
     # --- A failure ---
 
-    def explain_call(
-        self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> NoReturn:
-        """As `explain`, of a call that took the shortcut and was not bound."""
-        self.explain(error, self.bind(args, kwargs))
-
     def explain(self, error: Exception, call: Call) -> NoReturn:
         """Raise an error that the function or JAX raised, with what is known of the call."""
         from autovmap._function.failure import explained
@@ -369,24 +253,6 @@ class Engine:
             raise error
         raise found from error
 
-    # --- A plan to be read ---
-
-    def plan(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
-    ) -> "Plan":
-        """What a call would do; `more` is what a face adds to its steps, in words."""
-        from autovmap._function.reading import plan_of
-
-        return plan_of(self.for_call(args, kwargs), args, kwargs, more)
-
-    def plan_with_outputs(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], more: tuple[str, ...] = ()
-    ) -> "Plan":
-        """The same with the result's shapes, for which the function is traced."""
-        from autovmap._function.reading import plan_with_outputs_of
-
-        return plan_with_outputs_of(self.for_call(args, kwargs), args, kwargs, more)
-
     def stats(self) -> "BucketStats":
         """What the calls of a bucketed function have come to, whatever its object answered."""
         if self.rules is None:
@@ -395,75 +261,6 @@ class Engine:
 
         parts = [astuple(engine.programs.stats()) for engine in self.rules.engines()]
         return BucketStats(*map(sum, zip(*parts, strict=True)))
-
-    # --- Engines for the same function ---
-
-    def variant(self, variant: Variant) -> Self:
-        """The engine that a variant describes."""
-        return self._like(
-            variant.function or self.function, variant.declared, variant.ways, self.skip_first
-        )
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Engine)
-            and self.function == other.function
-            and self.outline == other.outline
-            and self.ways == other.ways
-        )
-
-    def __hash__(self) -> int:
-        try:
-            return hash((self.function, self.outline, self.ways))
-        except TypeError:  # a callable object that has no hash; equal ones are told the same
-            return hash((self.outline, self.ways))
-
-    def as_method(self) -> Self:
-        """The same, of a function that turns out to be a method."""
-        declared = self.declared.of_method(next(iter(self.signature.parameters)))
-        return self._like(self.function, declared, self.ways, skip_first=True)
-
-    def _like(
-        self, function: Callable[..., Any], declared: Declaration, ways: Ways, skip_first: bool
-    ) -> Self:
-        return type(self)(function, declared, ways, self.signature, self.named_by, skip_first)
-
-    def with_extent(self, key: Hashable, **changes: Any) -> Variant:
-        """With other batch axes or groups of arguments."""
-        extent = replace(self.declared.extent, **changes)
-        return Variant(key, replace(self.declared, extent=extent), self.ways)
-
-    def with_reduce(self, folds: Any, axes: Any) -> Variant:
-        """With the results folded over the batch."""
-        before = self.declared.reduce
-        if before is not None:
-            raise SpecError(
-                f"{self.name}.reduce(): the result is already folded, by .reduce({before}); give "
-                f"all folds in one call, as a prefix of the result"
-            )
-        from autovmap._spec.fold import read_reduce
-
-        reduce = read_reduce(folds, axes, self.name, one_level)
-        return Variant(("reduce", reduce), replace(self.declared, reduce=reduce), self.ways)
-
-    def with_options(self, options: dict[str, Any]) -> Variant:
-        """With other options than the author's."""
-        merged = {**(self.declared.options or {}), **options}
-        key = tuple((name, repr(options[name]), options[name]) for name in sorted(options))
-        declared = replace(self.declared, options=merged)
-        return Variant(("options", key), declared, self.ways)
-
-    def with_function(
-        self, function: Callable[..., Any], transform: Hashable, gradient: Gradient | None
-    ) -> Variant:
-        """With a transformed function; of which it is the gradient, if it is known to be one."""
-        declared = replace(self.declared, lifted=True, gradient=gradient)
-        return Variant(("function", transform), declared, self.ways, function)
-
-    def with_ways(self, **changes: Any) -> Variant:
-        """Run in another way too; a way that is said again replaces itself."""
-        ways = replace(self.ways, **changes)
-        return Variant(("ways", ways), self.declared, ways)
 
 
 def _rank_promotion(message: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from autovmap._frames import interface, outside_frames
+from autovmap._function.definition import Definition
 from autovmap._function.engine import Engine
 from autovmap._function.methods import Compiled, Lifted, Methods
 from autovmap.errors import SpecError
@@ -29,7 +30,7 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
     _steps: tuple[str, ...] = ()
     """What this face adds to a plan's steps, in words."""
 
-    def _binds(self, engine: Engine) -> bool:
+    def _binds(self, engine: Definition) -> bool:
         return bool(self._first)
 
     # --- What it was told ---
@@ -84,7 +85,10 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         Raises:
             AutoVmapError: what a call with these arguments would raise before it runs.
         """
-        return self._engine.plan((*self._first, *args), kwargs, self._steps)
+        from autovmap._function.reading import plan_of
+
+        engine, given = self._engine, (*self._first, *args)
+        return plan_of(engine.for_call(given, kwargs), given, kwargs, self._steps)
 
     @interface
     def plan_with_outputs(self, /, *args: P.args, **kwargs: P.kwargs) -> "Plan":
@@ -104,7 +108,10 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         Raises:
             AutoVmapError: what a call with these arguments would raise.
         """
-        return self._engine.plan_with_outputs((*self._first, *args), kwargs, self._steps)
+        from autovmap._function.reading import plan_with_outputs_of
+
+        engine, given = self._engine, (*self._first, *args)
+        return plan_with_outputs_of(engine.for_call(given, kwargs), given, kwargs, self._steps)
 
     # --- Of one way of running ---
 

@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
 from autovmap._frames import interface
-from autovmap._function.engine import Engine, Variant
-from autovmap._function.identity import Transform, is_made_of
+from autovmap._function.definition import Definition, Variant
 from autovmap._function.misuse import explained_call
-from autovmap._lines import is_array, value_text
-from autovmap._spec.options import checked_sizes, refuse_unknown_options
 from autovmap._ways.options import read_bucket, read_chunk, read_shard
-from autovmap.errors import SpecError
 
 Compiled = TypeVar("Compiled", covariant=True)
 """What `.jit()` gives."""
 Lifted = TypeVar("Lifted", covariant=True)
 """What `.lift(...)` gives: the same, of a function whose result no type tells."""
 
-Change: TypeAlias = Callable[[Engine], Variant]
+Change: TypeAlias = Callable[[Definition], Variant]
 """What a method makes of an engine."""
 
 
@@ -51,7 +47,7 @@ class Methods(Generic[Compiled, Lifted]):
         """The compiled form."""
         raise NotImplementedError
 
-    def _binds(self, engine: Engine) -> bool:
+    def _binds(self, engine: Definition) -> bool:
         """Whether a transformation gets a method as bound to its object."""
         raise NotImplementedError
 
@@ -78,7 +74,7 @@ class Methods(Generic[Compiled, Lifted]):
         Raises:
             SpecError: a size is not a non-negative int.
         """
-        return self._again(lambda engine: _batch(engine, shape))
+        return self._again(lambda engine: engine.with_batch(shape))
 
     @interface
     @explained_call("f.outer('x', 'y')(...)")
@@ -105,7 +101,7 @@ class Methods(Generic[Compiled, Lifted]):
                 two groups.
             BatchShapeError: in a call, an argument with batch dims is in no group.
         """
-        return self._again(lambda engine: _outer(engine, groups))
+        return self._again(lambda engine: engine.with_groups(groups))
 
     @interface
     @explained_call("f.reduce('mean')(...)")
@@ -158,7 +154,7 @@ class Methods(Generic[Compiled, Lifted]):
         Raises:
             SpecError: there is no such option, or it does not take that value.
         """
-        return self._again(lambda engine: _replace(engine, options))
+        return self._again(lambda engine: engine.with_options(options))
 
     @interface
     @explained_call("f.lift(jax.grad)(...)")
@@ -183,7 +179,9 @@ class Methods(Generic[Compiled, Lifted]):
         Raises:
             SpecError: `transform` does not take a function, or does not return one.
         """
-        changed = self._again(lambda engine: _lift(engine, transform, options, self._binds(engine)))
+        changed = self._again(
+            lambda engine: engine.with_lift(transform, options, self._binds(engine))
+        )
         return cast("Lifted", changed)
 
     # --- How a call is run ---
@@ -358,65 +356,5 @@ class Methods(Generic[Compiled, Lifted]):
             SpecError: a batch axis is named, outputs are not stretched, or an argument lies on
                 several devices.
         """
-        asked = (
-            sizes,
-            promote,
-            block,
-        )
+        asked = (sizes, promote, block)
         return self._again(lambda engine: engine.with_ways(bucket=read_bucket(*asked, engine.name)))
-
-
-def _batch(engine: Engine, shape: tuple[int, ...]) -> Variant:
-    sizes = checked_sizes(shape, engine.name)
-    prepended = sizes + engine.declared.extent.prepended
-    return engine.with_extent(("batch", sizes), prepended=prepended)
-
-
-def _outer(engine: Engine, groups: tuple[str | tuple[str, ...], ...]) -> Variant:
-    for group in groups:
-        several = isinstance(cast("object", group), (tuple, list))
-        if any(map(is_array, group if several else [group])):
-            raise SpecError(
-                f"{engine.name}.outer() does not take the arguments of the function: write "
-                f"f.outer({', '.join(map(repr, engine.ranks()))})(...)"
-            )
-        if not several and not isinstance(cast("object", group), str):
-            raise SpecError(
-                f"{engine.name}.outer(): got {value_text(group)} of type {type(group).__name__}; "
-                f"a group is a parameter's name or a tuple of names"
-            )
-    named = tuple((group,) if isinstance(group, str) else tuple(group) for group in groups)
-    named = named or tuple((name,) for name in engine.ranks())
-    return engine.with_extent(("outer", named), groups=named)
-
-
-def _replace(engine: Engine, options: dict[str, Any]) -> Variant:
-    refuse_unknown_options(options, engine.name)
-    return engine.with_options(options)
-
-
-def _lift(engine: Engine, transform: Any, options: dict[str, Any], bound: bool) -> Variant:
-    if not callable(transform):
-        raise SpecError(
-            f"{engine.name}.lift(): got {value_text(transform)} of type "
-            f"{type(transform).__name__}; give a transformation of functions, such as jax.grad"
-        )
-    whole = Transform(transform, tuple(sorted(options.items())), bound=bound)
-    try:
-        lifted = whole(engine.function)
-    except Exception as error:
-        if not is_made_of(transform, engine.function):
-            raise
-        raise SpecError(
-            f"{engine.name}.lift() takes a transformation, not a transformed function: write "
-            f"f.lift(jax.grad), not f.lift(jax.grad(f))"
-        ) from error
-    if not callable(lifted):
-        raise SpecError(
-            f"{engine.name}.lift(): {value_text(transform)} returned {value_text(lifted)} of type "
-            f"{type(lifted).__name__}; it must return a function with the same parameters"
-        )
-    gradient = whole.gradient(engine.function)
-    return engine.with_function(
-        lifted, (whole, repr(whole.options)), gradient
-    )  # 1 and True are equal

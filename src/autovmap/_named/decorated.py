@@ -8,7 +8,8 @@ from autovmap._decorate import decorated
 from autovmap._frames import interface
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.decorator import Decorator
-from autovmap._function.engine import Engine, Variant
+from autovmap._function.definition import Variant
+from autovmap._function.engine import Engine
 from autovmap._function.identity import line_of_pattern, shown_name
 from autovmap._lines import value_text
 from autovmap._named.notation import Pattern
