@@ -66,7 +66,14 @@ def check_reduced(mesh: Any) -> None:
     for rows in (8, 7):
         v = np.random.default_rng(1).normal(size=(rows, 3)).astype(np.float32)
         args = distributed(v, mesh, *(("a",) if rows == 8 else ())), distributed(v[:1], mesh)
-        for fold, function in (("mean", np.mean), ("max", np.max), ("prod", np.prod)):
+        folds: tuple[tuple[Any, Any], ...] = (
+            ("mean", np.mean),
+            ("max", np.max),
+            ("prod", np.prod),
+            ("logsumexp", lambda x: np.log(np.exp(x).sum())),
+            ((lambda a, b: a + b - a * b, 0.0), lambda x: 1 - np.prod(1 - x)),
+        )
+        for fold, function in folds:
             f = similarity.reduce(fold).shard("a", mesh=mesh)
             for way in (f, f.chunk(1)):
                 for shard in way(*args).addressable_shards:

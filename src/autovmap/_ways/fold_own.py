@@ -10,6 +10,7 @@ from jax import lax
 
 from autovmap._plan.outputs import block_start
 from autovmap._spec.fold import Combine
+from autovmap._ways.fold_devices import of_all
 from autovmap._ways.fold_parts import Names, Part, State
 from autovmap.errors import SpecError
 
@@ -81,8 +82,8 @@ class Combining:
         parts: list[Part] = []
         for array in state:
             at = block_start(self._position, array.ndim, kept)
-            gathered = lax.all_gather(array, names, axis=at)
-            parts.append(Part(gathered, (at,), tuple(range(at, at + kept + 1))))
+            rows = jnp.moveaxis(of_all(array, names), 0, at)
+            parts.append(Part(rows, (at,), tuple(range(at, at + kept + 1))))
         return self.part(parts)
 
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from autovmap._spec.fold import Combine, Fold
+from autovmap._ways.fold_devices import greatest, is_small, least, of_all
 from autovmap._ways.fold_own import Combining
 from autovmap._ways.fold_parts import Folding, Names, Part, State
 
@@ -106,8 +107,7 @@ class Monoid:
         (array,) = state
         reduce = ALL_REDUCE.get(self.name)
         if reduce is None or (jnp.iscomplexobj(array) and reduce is not lax.psum):
-            parts = lax.all_gather(array, names)  # there is no such collective
-            return self.part([Part(parts, (0,), (0,))])
+            return self.part([Part(of_all(array, names), (0,), (0,))])
         if array.dtype == jnp.bool_:
             return (reduce(array.astype(jnp.int32), names).astype(jnp.bool_),)
         return (reduce(array, names),)
@@ -153,14 +153,18 @@ class LogSumExp:
 
     def merge(self, one: State, other: State) -> State:
         most = lax.max(one[0], other[0])
-        at = _finite(most)
-        sums = [s * lax.exp(m - at).astype(s.dtype) for m, s in (one, other)]
+        sums = [_relative(m, total, most) for m, total in (one, other)]
         return most, sums[0] + sums[1]
 
     def everywhere(self, state: State, names: Names) -> State:
-        most = lax.pmax(lax.stop_gradient(state[0]), names)
-        scale = lax.exp(state[0] - _finite(most)).astype(state[1].dtype)
-        return most, lax.psum(state[1] * scale, names)
+        both = jnp.stack([state[0].astype(state[1].dtype), state[1]])
+        if not is_small(both, names):
+            most = lax.pmax(lax.stop_gradient(state[0]), names)
+            return most, lax.psum(_relative(state[0], state[1], most), names)
+        rows = of_all(both, names)
+        each = lax.stop_gradient(rows[:, 0].real)
+        most = jnp.max(each, axis=0)
+        return most, jnp.sum(_relative(each, rows[:, 1], most), axis=0)
 
     def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
         most, total = state
@@ -172,6 +176,11 @@ class LogSumExp:
         if not _is_one(times):
             array = array + jnp.log(jnp.asarray(times).astype(most.dtype)).astype(array.dtype)
         return [lax.convert_element_type(array, dtype)]
+
+
+def _relative(most: Any, total: Any, to: Any) -> Any:
+    """A sum relative to a largest value, relative to another one."""
+    return total * lax.exp(most - _finite(to)).astype(total.dtype)
 
 
 def _finite(most: Any) -> Any:
@@ -186,9 +195,9 @@ def _is_one(times: Any) -> bool:
 ALL_REDUCE: dict[str, Callable[..., Any]] = {
     "sum": lax.psum,
     "mean": lax.psum,
-    "max": lax.pmax,
+    "max": greatest,
     "any": lax.pmax,
-    "min": lax.pmin,
+    "min": least,
     "all": lax.pmin,
 }
 """The collective that finishes a fold over devices, where there is one."""

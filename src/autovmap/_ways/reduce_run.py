@@ -13,6 +13,7 @@ from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._run.nest import make_nest
 from autovmap._run.steps import done
+from autovmap._spec.fold import Combine
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk_run import MakeNest, Outputs
 from autovmap._ways.fold_parts import Folding, Part, State
@@ -20,6 +21,7 @@ from autovmap._ways.folds import folding
 from autovmap._ways.reduce import Folded, FoldGroup, dims_of, examples_in, folded_axes, left
 from autovmap._ways.reduce_gradient import Summed
 from autovmap._ways.shard_run import Local
+from autovmap.errors import SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Reducing:
     """Along some axes, which of the examples that are there count."""
     across: Mapping[int, tuple[Hashable, ...]] = field(default_factory=dict[int, Any])
     """The mesh axes on which batch axes lie, where this is one device's part."""
+    steps: Mapping[int, int] = field(default_factory=dict[int, int])
+    """How many examples of these axes one device has."""
     summed: Summed | None = None
     """Gradients that the nest may give summed."""
 
@@ -64,13 +68,31 @@ class Reducing:
             if not p.divides or p.axis in self.valid
         }
         both = {axis: rows for axis, rows in self.valid.items() if axis not in local.across}
-        return replace(self, across=local.across, valid={**both, **valid})
+        steps = {placed.axis: placed.step for placed in local.rows}
+        return replace(self, across=local.across, steps=steps, valid={**both, **valid})
 
     def everywhere(self, group: FoldGroup, state: State) -> State:
         """What all devices have folded, from what this one has."""
-        axes = group.over & (group.axes or frozenset())
-        names = tuple(name for axis in sorted(axes) for name in self.across.get(axis, ()))
-        return self.folding(group).everywhere(state, names) if names else state
+        axes = sorted(group.over & (group.axes or frozenset()))
+        names = tuple(name for axis in axes for name in self.across.get(axis, ()))
+        if not names:
+            return state
+        if isinstance(group.fold, Combine):
+            self._refuse_mixed(axes)
+        return self.folding(group).everywhere(state, names)
+
+    def _refuse_mixed(self, axes: Sequence[int]) -> None:
+        """Refuse devices whose examples don't follow each other: their order would be lost."""
+        last = max(axis for axis in axes if axis in self.across)
+        for axis in axes[: axes.index(last)]:
+            if self.steps.get(axis, self.plan.batch_shape[axis]) != 1:
+                raise SpecError(
+                    f"{self.plan.function}.reduce(...).shard(...): a function of your own combines "
+                    f"examples in their order, but each device has only a part of each row of "
+                    f"batch axis {axis}, as axis {last} is sharded too; shard batch axis "
+                    f"{axes[0]} alone, over several mesh axes if need be: "
+                    f'.shard(P(("a", "b")))'
+                )
 
     def folded(self, part: PlanData, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
         """What a nest gives, folded all at once; `part` is the plan of the nest."""
