@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from jax.experimental import io_callback
 
 from autovmap import auto_vmap
 from autovmap._plan.leaf import Leaf
@@ -43,6 +44,56 @@ def test_an_effect_happens_once_for_each_example(way: str, size: int) -> None:
         jax.effects_barrier()
         assert result.tolist() == (x * 2).tolist()
         assert sorted(seen) == x.tolist()
+
+
+def test_a_fold_that_fails_does_not_run_the_function_again() -> None:
+    calls: list[float] = []
+    state = {"raises": False, "both": False}
+
+    def watched(x: Any, y: Any) -> Any:
+        calls.append(0)
+        if state["raises"]:
+            raise RuntimeError("no")
+        return x * y if state["both"] else x
+
+    total = auto_vmap(x=0, y=0)(watched).reduce("sum")
+    x, y = np.arange(3, dtype=np.float32), np.ones((2, 1), np.float32)
+    for _ in range(3):
+        assert total(x, y) == 6
+    calls.clear()
+    state["raises"] = True
+    with pytest.raises(RuntimeError, match="no"):
+        total(x, y)
+    assert len(calls) == 1
+
+
+def test_the_effects_of_a_fold_happen_once_when_it_fails_or_changes() -> None:
+    seen: list[float] = []
+    state = {"raises": False, "both": False}
+
+    def note(value: Any) -> np.ndarray[Any, Any]:
+        if state["raises"] and len(seen) == 2:
+            raise RuntimeError("no")
+        seen.append(float(value))
+        return np.asarray(value)
+
+    def watched(x: Any, y: Any) -> Any:
+        x = io_callback(note, x, x)
+        return x * y if state["both"] else x
+
+    total = auto_vmap(x=0, y=0)(watched).reduce("sum")
+    x, y = np.arange(3, dtype=np.float32), np.ones((2, 1), np.float32)
+    for both in (False, False, True, True, False):  # what it depends on is seen in no argument
+        state["both"] = both
+        seen.clear()
+        total(x, y).block_until_ready()
+        assert sorted(seen) == [0, 1, 2]
+    for _ in range(2):
+        seen.clear()
+        state["raises"] = True
+        with pytest.raises(Exception, match="no"):
+            total(x, y).block_until_ready()
+        assert len(seen) == 2
 
 
 def test_a_function_without_effects_keeps_its_padded_programs() -> None:

@@ -54,13 +54,32 @@ def run_reduced(
     before = None if known is None else known.get()
     if before is not None:
         same = before.grouping(plan, spec, grouping)
+        watched = Watched(body)
         try:
-            return run_parts(plan, parts, body, leaves, same, state, reducing)
+            return run_parts(plan, parts, watched, leaves, same, state, reducing)
         except Exception:  # it does not fit any more, or what is wrong shows again below
-            pass
+            if watched.failed:
+                raise
     found = traced_once(plan, spec, body, leaves, grouping, elsewhere)
-    if known is not None and plan.layers and not isinstance(body, GradientBody):
+    # A call that does not fit runs the function again, so nothing is kept of one with effects.
+    keeps = plan.layers and not found.effects and not isinstance(body, GradientBody)
+    if known is not None and keeps:
         known.put(found.units, found.groups)
     body, grouping = found.body, grouping.regrouped(found.groups)
     reducing = replace(reducing, summed=found.summed)
     return run_parts(plan, parts, body, leaves, grouping, state, reducing)
+
+
+class Watched:
+    """A function of one example, of which is known whether it raised."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.failed = False
+
+    def __call__(self, rows: Sequence[Any]) -> Any:
+        try:
+            return self._body(rows)
+        except BaseException:
+            self.failed = True
+            raise

@@ -134,6 +134,8 @@ class Traced:
     """The group of each leaf of the result."""
     summed: Summed | None = None
     """The gradients that the nest may give summed, if there are such."""
+    effects: bool = False
+    """Whether the function does more than compute, as `jax.debug.print` does."""
 
 
 def traced_once(
@@ -167,7 +169,7 @@ def traced_once(
             summed = summed_gradients(plan, body, leaves, once, gradients, elsewhere)
     found = fold_groups(plan, spec, once.seen, once.axes, summed.leaves if summed else ())
     run = body if elsewhere else again(plan, once)
-    return Traced(run, once.seen, found, summed)
+    return Traced(run, once.seen, found, summed, bool(once.jaxpr.effects))
 
 
 def _adds_up(plan: PlanData, spec: Spec, units: Sequence[Unit]) -> bool:
