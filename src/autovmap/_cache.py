@@ -7,7 +7,7 @@ static field does). Such a key is never found and never stored: the caller works
 import threading
 import types
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 
@@ -80,3 +80,21 @@ def same(value: object) -> Hashable:
     (False, True)
     """
     return value if value is None else types.MethodType(id, value)
+
+
+def is_storable(treedef: Any) -> bool:
+    """Whether a treedef may be kept: all that its nodes hold beside their children hashes.
+
+    A treedef's own hash leaves that out. One that holds an array would keep it alive, and would
+    make look-ups of other values of that node's type fail.
+    """
+    nodes = [treedef]
+    while nodes:
+        node = nodes.pop()
+        data = node.node_data()
+        try:
+            hash(tuple(data[1]) if data is not None and isinstance(data[1], list) else data)
+        except Exception:
+            return False
+        nodes += node.children()
+    return True

@@ -11,11 +11,7 @@ from autovmap._bind.kinds import shown
 from autovmap._frames import interface
 from autovmap._function.bound import BoundAutoVmapped
 from autovmap._function.decorated import AutoVmapped
-from autovmap._function.decorator import (
-    AutoVmappedClassMethod,
-    AutoVmappedStaticMethod,
-    Decorator,
-)
+from autovmap._function.decorator import AutoVmappedClassMethod, AutoVmappedStaticMethod, Decorator
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
 from autovmap._function.known import declaration_key, find, keep

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from autovmap import SpecError, like
-from autovmap._bind.trees import flatten, match, one_level
+from autovmap._bind.match import match
+from autovmap._bind.trees import flatten, one_level
 from autovmap._spec.ranks import UNMAPPED, Core, plain
 from autovmap._spec.reading import read_rank
 

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from autovmap import BatchShapeError, auto_vmap
-from autovmap._bind.binder import LAYOUTS, PLANS, STYLES, Layout, Style
+from autovmap._bind.binder import LAYOUTS, PLANS, STYLES
+from autovmap._bind.match import Layout
+from autovmap._bind.style import Style
 from autovmap._plan.plan import PlanData
 from made import numbers
 
@@ -176,7 +178,7 @@ def test_what_was_dropped_is_planned_again() -> None:
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The structures that were matched with ranks anew."""
-    import autovmap._bind.binder as bind
+    import autovmap._bind.match as bind
 
     found: list[Any] = []
     match = bind.match

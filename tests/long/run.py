@@ -25,7 +25,8 @@ import jax
 import numpy as np
 
 from autovmap import AutoVmapped
-from autovmap._bind.binder import Layout, Style
+from autovmap._bind.match import Layout
+from autovmap._bind.style import Style
 from autovmap._cache import BoundedCache
 from autovmap._function.compiled import Jitted
 from autovmap._plan.plan import PlanData

@@ -7,15 +7,14 @@ kept of a call is structure, shapes and dtypes.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
 
-from autovmap._bind.kinds import expects_no_array, is_key, refuse_arrays, shown
+from autovmap._bind.kinds import is_key, refuse_arrays, shown
 from autovmap._bind.leaves import (
-    as_array,
     facts,
     planned_leaf,
     refuse_shape,
@@ -23,67 +22,21 @@ from autovmap._bind.leaves import (
     refuse_structs,
     to_jax,
 )
-from autovmap._bind.trees import (
-    Match,
-    array_leaves,
-    fresh,
-    holders,
-    is_storable,
-    match,
-    refuse_sparse,
-    refuse_unsortable,
-)
-from autovmap._cache import BoundedCache
-from autovmap._lines import did_you_mean
+from autovmap._bind.match import Layout, layout_of
+from autovmap._bind.style import Slot, Style, argument_slots, style_of, with_arrays
+from autovmap._bind.trees import array_leaves, fresh, holders, refuse_unsortable
+from autovmap._cache import BoundedCache, is_storable
 from autovmap._plan.broadcast import outer
 from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.keys import equal_draws
-from autovmap._plan.leaf import (
-    Leaf,
-    checked_leaf,
-    key_hint,
-    looks_like_raw_key,
-    root,
-    tuple_text,
-)
+from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key, root, tuple_text
 from autovmap._plan.plan import PlanData, make_plan
-from autovmap._spec.ranks import (
-    UNMAPPED,
-    ByValue,
-    OneBatch,
-    Position,
-    Rank,
-    Tree,
-    Undeclared,
-    is_mapped,
-    is_matched,
-    undeclared_position,
-)
-from autovmap._spec.spec import (
-    KEYWORD_ONLY,
-    POSITIONAL_ONLY,
-    VAR_KEYWORD,
-    VAR_POSITIONAL,
-    Spec,
-)
+from autovmap._spec.ranks import OneBatch
+from autovmap._spec.spec import Spec
 from autovmap.errors import BatchShapeError, CoreSizeError, RankError, SpecError
 
 STYLES, LAYOUTS, PLANS = 128, 256, 1024
 """How many of each are kept for a function."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """Where the leaves of one structure lie, and what is declared of each."""
-
-    paths: tuple[str, ...]
-    ranks: tuple[Rank, ...]
-    positions: tuple[int, ...]
-    whole: tuple[bool, ...]
-    groups: tuple[int | None, ...]
-    ranked: tuple[int, ...]
-    holders: tuple[str, ...] = ()
-    """For messages: the types that hold leaves which lie deep inside an argument."""
 
 
 @dataclass(slots=True)
@@ -93,38 +46,6 @@ class KeptPlan:
     plan: PlanData
     places: tuple[int, ...]
     nest: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One value of a call: its place among the arguments, and what is declared of it."""
-
-    place: int | str
-    path: str
-    parameter: str
-    rank: Tree
-    positions: Tree
-
-    def value(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The value itself, among the arguments of a call."""
-        return args[self.place] if isinstance(self.place, int) else kwargs[self.place]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Style:
-    """What follows from the number of positional arguments and the names of the keywords."""
-
-    slots: tuple[Slot, ...]
-    default_args: tuple[Any, ...]
-    default_kwargs: Mapping[str, Any]
-    checked: tuple[Slot, ...] = ()  # not mapped, and annotated as what is no array
-    plain: bool = True
-    """Whether the arguments may be looked up as they are: none is checked, added or converted,
-    and those with a rank are positional."""
-    places: tuple[int, ...] = ()
-    """Where the ranked arguments stand, if all of them are positional."""
-    shared: tuple[int | str, ...] = ()
-    """Where the arguments without a rank stand."""
 
 
 @dataclass(slots=True)
@@ -214,7 +135,7 @@ class Binder:
         structure = (style, treedef)
         layout = self._layouts.get(structure)
         if layout is None:
-            layout = self._layout(style, values)
+            layout = layout_of(self._spec, style, values)
             if is_storable(treedef):
                 self._layouts.put(structure, layout)
         planned = self._planned(layout, leaves, values, run)
@@ -253,7 +174,7 @@ class Binder:
         if style.default_kwargs:
             kwargs = {**kwargs, **style.default_kwargs}
         if self._spec.numpy_calls:
-            args, kwargs = _as_arrays(style.slots, args, kwargs)
+            args, kwargs = with_arrays(style.slots, args, kwargs)
         return args, kwargs, [slot.value(args, kwargs) for slot in style.slots]
 
     def _planned(
@@ -321,40 +242,9 @@ class Binder:
         way = (len(args), *kwargs)
         style = self._styles.find(way)
         if style is None:
-            style = _style(self._spec, self._signature, args, kwargs, self._class_first)
+            style = style_of(self._spec, self._signature, args, kwargs, self._class_first)
             self._styles.put(way, style)
         return style
-
-    def _layout(self, style: Style, values: Sequence[Any]) -> Layout:
-        function, extent = f"{self._spec.function}()", self._spec.extent
-        found: list[Match] = []
-        positions: list[int | None] = []
-        groups: list[int | None] = []
-        for value, slot in zip(values, style.slots, strict=True):
-            own = match(slot.rank, value, slot.path, function)
-            ranked = [path for path, rank, _ in own if rank != UNMAPPED]
-            refuse_sparse(value, slot.path, ranked, function)
-            found += own
-            where = f"{function}: in_axes"
-            at = match(slot.positions, value, slot.path, where)
-            for (_, rank, _), (path, tree, _) in zip(found[len(positions) :], at, strict=True):
-                if isinstance(tree, Undeclared) and rank != UNMAPPED:
-                    raise SpecError(undeclared_position(path, tree, where))
-            group = extent.group_of(slot.parameter) if extent.groups else None
-            groups += [group] * len(at)
-            positions += [tree.index if isinstance(tree, Position) else None for _, tree, _ in at]
-        ranks = tuple([cast("Rank", tree) for _, tree, _ in found])
-        both = zip(ranks, positions, strict=True)
-        return Layout(
-            paths=tuple([path for path, _, _ in found]),
-            ranks=ranks,
-            positions=tuple([position or 0 for position in positions]),
-            whole=tuple([whole for _, _, whole in found]),
-            groups=tuple(groups),
-            ranked=tuple(
-                [i for i, (rank, at) in enumerate(both) if rank != UNMAPPED and at is not None]
-            ),
-        )
 
     def _plan(self, layout: Layout, leaves: Sequence[Any], run: bool) -> KeptPlan:
         """Work out a new plan. Every leaf under a rank is looked at, so a bad one is named here."""
@@ -395,122 +285,6 @@ def _shape_of(leaf: Any) -> Any:
 def may_promote() -> str:
     """What `jax_numpy_rank_promotion` says of broadcasting: "allow", "warn" or "raise"."""
     return cast("Any", jax.config).jax_numpy_rank_promotion
-
-
-def _as_arrays(
-    slots: Sequence[Slot], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments, with numbers and lists of scalars under a rank as arrays."""
-    made = {slot.place: as_array(slot.value(args, kwargs)) for slot in slots}
-    return (
-        tuple(made.get(i, value) for i, value in enumerate(args)),
-        {name: made.get(name, value) for name, value in kwargs.items()},
-    )
-
-
-def _style(
-    spec: Spec,
-    signature: inspect.Signature,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    class_first: bool,
-) -> Style:
-    """Bind once for all calls of this style, as the same arguments always find the same places."""
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        why = _unexpected(signature, kwargs) or str(error)
-        if spec.numpy_calls and spec.signature is not None and "positional" not in why:
-            expected = len(spec.signature.inputs or ())
-            why = (
-                f"wrong number of positional arguments: expected {expected}, got {len(args)}: {why}"
-            )
-        raise TypeError(f"{spec.function}() {why}") from None
-    _check_operands(spec, len(args))
-    default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
-    order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
-    count, keywords = len(args) + len(default_args), [*kwargs, *default_kwargs]
-    found = [slot for slot in argument_slots(spec, count, keywords) if is_matched(slot.rank)]
-    # Keywords come in any order: plans, and the errors that name leaves, have the parameters'.
-    found.sort(key=lambda slot: order[slot.parameter])
-    given = list(argument_slots(spec, len(args), list(kwargs)))
-    checked = tuple(slot for slot in given if expects_no_array(slot.rank))
-    plain = not (checked or default_args or default_kwargs or spec.numpy_calls or class_first)
-    places = tuple(slot.place for slot in found if isinstance(slot.place, int))
-    plain = plain and len(places) == len(found)
-    ranked = {slot.place for slot in found}
-    shared = tuple(slot.place for slot in given if slot.place not in ranked)
-    return Style(tuple(found), default_args, default_kwargs, checked, plain, places, shared)
-
-
-def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
-    """The first keyword that is not a parameter: Python names it before what is missing."""
-    parameters = signature.parameters
-    if any(p.kind is VAR_KEYWORD for p in parameters.values()):
-        return ""
-    unknown = next((name for name in kwargs if name not in parameters), None)
-    if unknown is None:
-        return ""
-    slip = did_you_mean(unknown, parameters)
-    return f"got an unexpected keyword argument {unknown!r}{slip}"
-
-
-def _check_operands(spec: Spec, count: int) -> None:
-    """Refuse more or fewer values for `*args` than the signature has operands for it."""
-    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
-    last = positional[-1] if positional else None
-    if spec.signature is None or last is None or not isinstance(last.rank, ByValue):
-        return
-    first = len(positional) - 1
-    children = last.rank.children
-    fewest = first + max(i for i, child in enumerate(children, 1) if is_mapped(child))
-    if not fewest <= count <= first + len(children):
-        raise SpecError(
-            f"{spec.function}(): wrong number of positional arguments: expected {fewest}, got "
-            f"{count} (signature {spec.signature})"
-        )
-
-
-def argument_slots(spec: Spec, count: int, keywords: Sequence[str]) -> Iterator[Slot]:
-    """The values of a call, by position and by keyword."""
-    positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
-    for i in range(count):
-        parameter = positional[min(i, len(positional) - 1)]
-        path, at = parameter.name, 0
-        if parameter.kind is VAR_POSITIONAL:
-            at = i - len(positional) + 1
-            path = f"{path}[{at}]"
-        yield Slot(i, path, parameter.name, parameter.rank_of(at), parameter.positions_of(at))
-    for name in keywords:
-        parameter = spec.parameter(name)
-        assert parameter is not None, "bound above"
-        path = f"{parameter.name}[{name!r}]" if parameter.kind is VAR_KEYWORD else name
-        rank, positions = parameter.rank_of(name), parameter.positions_of(name)
-        yield Slot(name, path, parameter.name, rank, positions)
-
-
-def _defaults(
-    spec: Spec, signature: inspect.Signature, given: int, kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The defaults of ranked parameters that this style leaves out, to be passed explicitly.
-
-    Unranked ones stay out of the call, as the function may tell a default from a value given (a
-    jitted function does). By position only those are passed that can't be passed by keyword.
-    """
-    args: list[Any] = []
-    kept = 0
-    keywords: dict[str, Any] = {}
-    for i, parameter in enumerate(spec.parameters):
-        default = signature.parameters[parameter.name].default
-        left_out = default is not inspect.Parameter.empty and parameter.name not in kwargs
-        ranked = is_mapped(parameter.rank) and default is not None and not spec.numpy_calls
-        if parameter.kind is POSITIONAL_ONLY:
-            if i >= given and left_out:
-                args.append(default)
-                kept = len(args) if ranked else kept
-        elif left_out and ranked and (i >= given or parameter.kind is KEYWORD_ONLY):
-            keywords[parameter.name] = default
-    return tuple(args[:kept]), keywords
 
 
 def _no_class(function: str) -> str:

@@ -4,16 +4,7 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    ParamSpec,
-    Self,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast, overload
 
 from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames

@@ -15,13 +15,7 @@ from autovmap._lines import is_array, value_text
 from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.options import checked_sizes, refuse_unknown_options
 from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
-from autovmap._spec.spec import (
-    POSITIONAL_ONLY,
-    POSITIONAL_OR_KEYWORD,
-    Declaration,
-    Spec,
-    read_spec,
-)
+from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Declaration, Spec, read_spec
 from autovmap._ways.options import PLAIN, Ways
 from autovmap.errors import SpecError
 

@@ -77,6 +77,7 @@ class Engine(Definition):
         self.shortcut = Shortcut(function)
         folded = self.outline.reduce is not None
         self._folds: BoundedCache[KnownFold] = BoundedCache(FOLDS)
+        self._compiled = ways.compiled
         self._plainly_run = options.stretch_outputs and ways == PLAIN and not folded
 
     @functools.cached_property
@@ -109,7 +110,7 @@ class Engine(Definition):
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the function on every example of a batch at once."""
-        if self.ways.compiled:
+        if self._compiled:
             return self.run_program(args, kwargs)
         call = self.bind(args, kwargs)
         if self._is_direct:
@@ -200,7 +201,7 @@ class Engine(Definition):
             return self.for_call(args, kwargs).run_traced(args, kwargs, parts, state)
         call = None if like is None else self.binder.again(like, args, kwargs)
         call = call or self.bind(args, kwargs)
-        if parts is None and self.ways.compiled:
+        if parts is None and self._compiled:
             parts = self.programs.decide(call, args, kwargs)
         return self.run(call, parts, state)
 

@@ -5,8 +5,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
-from autovmap._bind.binder import Binder, KeptPlan, Layout
+from autovmap._bind.binder import Binder, KeptPlan
 from autovmap._bind.leaves import planned_leaf, refuse_structs
+from autovmap._bind.match import Layout
 from autovmap._bind.trees import one_level
 from autovmap._named.notation import (
     NO_PATTERN,

@@ -12,9 +12,10 @@ from typing import Any
 
 import jax
 
-from autovmap._bind.binder import PLANS, STYLES, Call, Style, may_promote
+from autovmap._bind.binder import PLANS, STYLES, Call, may_promote
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import facts, to_jax
+from autovmap._bind.style import Style
 from autovmap._bind.trees import fresh
 from autovmap._cache import BoundedCache
 from autovmap._plan.plan import PlanData

@@ -8,7 +8,7 @@ import jax
 
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import is_array
-from autovmap._bind.trees import match
+from autovmap._bind.match import match
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._spec.ranks import Position, Tree, Undeclared, leaves_of, undeclared_position

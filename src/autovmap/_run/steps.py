@@ -9,16 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from autovmap._plan.plan import PlanData
-from autovmap._plan.steps import (
-    Diagonal,
-    Expand,
-    FoldIn,
-    Merge,
-    Reshape,
-    Squeeze,
-    Steps,
-    Transpose,
-)
+from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Steps, Transpose
 
 
 def prepared(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.binder import Call, Slot, argument_slots
+from autovmap._bind.binder import Call
 from autovmap._bind.leaves import Kind, is_array, kind_of
-from autovmap._bind.trees import match
+from autovmap._bind.match import match
+from autovmap._bind.style import Slot, argument_slots
 from autovmap._plan.core import kept
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
@@ -38,7 +39,7 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
     passed: list[Passed] = []
     bystanders: list[Bystander] = []
     for slot in argument_slots(spec, len(call.args), list(call.kwargs)):
-        value = _value(call, slot)
+        value = slot.value(call.args, call.kwargs)
         passed.append(_passed(spec, slot, value, rows.get(slot.place)))
         bystanders += _bystanders(slot.path, value, rows.get(slot.place))
     plan = call.planned.plan
@@ -95,10 +96,6 @@ def _rows(call: Call) -> dict[int | str, Rows]:
         rows[slot.place] = tuple(row_of.get(i) for i in range(first, last))
         first = last
     return rows
-
-
-def _value(call: Call, slot: Slot) -> Any:
-    return call.args[slot.place] if isinstance(slot.place, int) else call.kwargs[slot.place]
 
 
 def _passed(spec: Spec, slot: Slot, value: Any, rows: Rows | None) -> Passed:

@@ -19,16 +19,7 @@ from autovmap._plan.leaf import (
 )
 from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
-from autovmap._plan.steps import (
-    Diagonal,
-    Expand,
-    FoldIn,
-    Merge,
-    Reshape,
-    Squeeze,
-    Step,
-    Transpose,
-)
+from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Step, Transpose
 from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, warning
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, leaf_rows, result_rows
 from autovmap._spec.ranks import Position

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from autovmap._lines import did_you_mean, value_text
-from autovmap._spec.ranks import (
-    ByName,
-    OneLevel,
-    Position,
-    Tree,
-)
+from autovmap._spec.ranks import ByName, OneLevel, Position, Tree
 from autovmap._spec.reading import read_positions
 from autovmap.errors import SpecError
 

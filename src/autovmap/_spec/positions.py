@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 
 from autovmap._spec.gufunc import Gufunc
 from autovmap._spec.options import FRONT
-from autovmap._spec.ranks import (
-    ByIndex,
-    ByName,
-    Core,
-    Position,
-    Tree,
-    is_mapped,
-    leaves_of,
-    plain,
-)
+from autovmap._spec.ranks import ByIndex, ByName, Core, Position, Tree, is_mapped, leaves_of, plain
 from autovmap.errors import RankError, SpecError
 
 if TYPE_CHECKING:

@@ -22,12 +22,7 @@ from autovmap._spec.spec import (
     Spec,
 )
 from autovmap._ways.split import Partition
-from autovmap._ways.statics import (
-    count_value,
-    given_names,
-    is_number,
-    refuse_changing,
-)
+from autovmap._ways.statics import count_value, given_names, is_number, refuse_changing
 from autovmap.errors import SpecError
 
 

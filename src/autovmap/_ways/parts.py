@@ -204,16 +204,17 @@ def run_in_way(
         state: what a loop on the host hands from step to step.
         known: where it is kept of an uncompiled call how its outputs are folded.
     """
-    parts = parts or WHOLE
     if spec.reduce is not None:
         from autovmap._ways.reduce_parts import run_reduced
 
-        return run_reduced(plan, spec, ways.looped, body, leaves, grouping, parts, state, known)
+        return run_reduced(
+            plan, spec, ways.looped, body, leaves, grouping, parts or WHOLE, state, known
+        )
     if ways.looped:
         from autovmap._ways.loop_run import run_loop
 
         return run_loop(plan, body, leaves, grouping)
-    if ways.compiled:
+    if parts is not None:
         return run_parts(plan, parts, body, leaves, grouping, state)
     return run(plan, make_nest(plan, grouping.groups), body, leaves, grouping)
 

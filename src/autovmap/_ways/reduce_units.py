@@ -7,7 +7,7 @@ from typing import Any, cast
 import jax
 
 from autovmap._bind.kinds import shown
-from autovmap._bind.trees import match
+from autovmap._bind.match import match
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._run.grouping import Grouping, batched, is_batched

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, treedef_is_leaf
 
-from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import NUMBERS, Kind, kind_of, leaf_type
 from autovmap._bind.leaves import jax_holds, refuse_no_node
-from autovmap._bind.trees import flatten, is_storable
-from autovmap._cache import BoundedCache
+from autovmap._bind.style import argument_slots
+from autovmap._bind.trees import flatten
+from autovmap._cache import BoundedCache, is_storable
 from autovmap._run.result import carried
 from autovmap._spec.ranks import OneBatch, is_mapped, leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec

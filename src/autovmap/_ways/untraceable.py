@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.binder import argument_slots
 from autovmap._bind.kinds import Kind, kind_of, shown
 from autovmap._bind.leaves import jax_holds
+from autovmap._bind.style import argument_slots
 from autovmap._frames import leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
