@@ -148,7 +148,7 @@ def _is_ours(error: Exception) -> bool:
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     file = Path(frame.f_code.co_filename)
     in_body = file.is_relative_to(OWN) and frame.f_code.co_name != "<lambda>"
-    python = isinstance(error, TypeError) and file.name in ("inspect.py", "binder.py")
+    python = isinstance(error, TypeError) and file.name in ("inspect.py", "style.py")
     return in_body or python
 
 
