@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
-from autovmap._spec.fold import Reduce
+from autovmap._spec.fold import Fold, Reduce
 from autovmap._spec.options import FRONT, Randomness
 from autovmap._spec.ranks import Tree
 
@@ -67,6 +67,8 @@ class Output:
     array: bool = True
     fold: str = ""
     """How it is folded, by the fold's name or its function's; empty where it is not."""
+    how: Fold | None = None
+    """What folds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData, folded_axes
 from autovmap._run.grouping import Grouping, batched, of_result
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
-from autovmap._spec.fold import Reduce, fold_name, fold_of
+from autovmap._spec.fold import Fold, Reduce, fold_name, fold_of
 from autovmap._spec.ranks import leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap.errors import SpecError
@@ -223,19 +223,17 @@ def outputs_of(result: Any, example: Example, reduce: Reduce | None = None) -> t
     """The leaves of a result, which may be of `jax.ShapeDtypeStruct`s; and how they are folded."""
     found: list[Output] = []
     flat = tree_flatten_with_path(result)[0]
-    folds = [""] * len(flat)
+    folds: list[Fold | None] = [None] * len(flat)
     if reduce is not None:
-        folds = [
-            fold_name(fold_of(tree)) for _, tree, _ in match(reduce.folds, result, "result", "")
-        ]
+        folds = [fold_of(tree) for _, tree, _ in match(reduce.folds, result, "result", "")]
     rows = zip(flat, of_result(result), example.groups, example.shapes, folds, strict=True)
     for (keys, leaf), array, group, core, fold in rows:
         path = f"result{keystr(keys)}"
         if kind_of(type(leaf)) is Kind.STRUCT or array:
             shape = tuple(getattr(leaf, "shape", ()))
             dtype = str(getattr(leaf, "dtype", type(leaf).__name__))
-            fold = fold if group.position is not None else ""
-            found.append(Output(path, shape, dtype, group, core, fold=fold))
+            how = fold if group.position is not None else None
+            found.append(Output(path, shape, dtype, group, core, fold=fold_name(how), how=how))
         else:
             found.append(Output(path, (), type(leaf).__name__, array=False))
     return tuple(found)
