@@ -101,27 +101,11 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def picture_file(text: str) -> Path:
-    """An option's type: a picture's path, in a folder that exists.
-
-    >>> picture_file("nile.png").name
-    'nile.png'
-    """
-    path = Path(text)
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png, .svg or .pdf")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
-    return path
-
-
 def _add_demo_options(parser: argparse.ArgumentParser) -> None:
     picture = parser.add_mutually_exclusive_group()
     picture.add_argument(
         "--out",
-        type=picture_file,
+        type=explain.out_file(".png", ".svg", ".pdf"),
         default=Path("nile.png"),
         metavar="FILE.png",
         help="the picture, or .svg or .pdf (default: %(default)s)",

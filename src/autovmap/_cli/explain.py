@@ -56,20 +56,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="show the result's shapes too: traces the function of module:name",
     )
     parser.add_argument(
-        "--svg", type=_out_file(".svg"), metavar="FILE.svg", help="write the plan as a picture"
+        "--svg", type=out_file(".svg"), metavar="FILE.svg", help="write the plan as a picture"
     )
     parser.add_argument(
-        "--html", type=_out_file(".html"), metavar="FILE.html", help="write it as a page"
+        "--html", type=out_file(".html"), metavar="FILE.html", help="write it as a page"
     )
 
 
-def _out_file(suffix: str) -> Callable[[str], Path]:
-    """An option's type: a file of this kind, in a folder that exists."""
+def out_file(*suffixes: str) -> Callable[[str], Path]:
+    """An option's type: a file of one of these kinds, in a folder that exists.
+
+    >>> out_file(".png", ".svg")("nile.png").name
+    'nile.png'
+    """
+    *others, last = suffixes
+    known = f"{', '.join(others)} or {last}" if others else last
 
     def parse(text: str) -> Path:
         path = Path(text)
-        if path.suffix.lower() != suffix:
-            raise argparse.ArgumentTypeError(f"{text!r} does not end in {suffix}")
+        if path.suffix.lower() not in suffixes:
+            raise argparse.ArgumentTypeError(f"{text!r} does not end in {known}")
         if not path.parent.is_dir():
             raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
         if path.is_dir():

@@ -63,6 +63,24 @@ class FoldIn:
     held: tuple[int, ...] = ()
     position: int = 0
 
+    def nests(self) -> list[tuple[Dim, list[tuple[int | None, int | None]]]]:
+        """For each of these axes its size, and the `in_axes` of each vmap around `fold_in`.
+
+        `fold_in` takes the key and the index; the first vmap is the outermost. One axis after the
+        other, as each index is folded into what the one before has given.
+
+        >>> FoldIn(((-2, 5), (-1, 3))).nests()
+        [(5, [(None, 0)]), (3, [(0, None), (None, 0)])]
+        """
+        found: list[tuple[Dim, list[tuple[int | None, int | None]]]] = []
+        held, position = set(self.held), self.position
+        for axis, size in self.axes:
+            mapped = sorted(held if size == 1 else held | {axis})
+            entries = [(position if a in held else None, 0 if a == axis else None) for a in mapped]
+            found.append((size, entries))
+            held, position = set(mapped), 0 if mapped else position
+        return found
+
 
 Factor: TypeAlias = Dim | EllipsisType | None
 """The size of a dim: known, told by the array alone (None), or the dims of any number (...)."""

@@ -37,7 +37,7 @@ def done(array: Any, steps: Steps) -> Any:
             case Diagonal(one, other):
                 array = _diagonal(array, one, other)
             case FoldIn():
-                array = _folded(array, step)
+                array = _folded_in(array, step)
             case Merge():
                 array = _merged(array, step)
             case _:
@@ -55,22 +55,13 @@ def _diagonal(array: Any, one: int, other: int) -> Any:
     return jnp.moveaxis(array[index, index], 0, -1)
 
 
-def _folded(key: Any, step: FoldIn) -> Any:
-    """`jax.random.fold_in(key, i)` along one axis after the other, outermost first.
-
-    One axis after the other, as each index is folded into what the one before has given.
-    """
-    held, position = set(step.held), step.position
-    for axis, size in step.axes:
-        one = size == 1
-        index = 0 if one else jnp.arange(size, dtype=jnp.uint32)
-        mapped = sorted(held if one else held | {axis})
+def _folded_in(key: Any, step: FoldIn) -> Any:
+    """`jax.random.fold_in(key, i)` along one axis after the other, outermost first."""
+    for size, nest in step.nests():
         fold: Callable[..., Any] = jax.random.fold_in
-        for a in reversed(mapped):
-            in_axes = (position if a in held else None, 0 if a == axis else None)
+        for in_axes in reversed(nest):
             fold = jax.vmap(fold, in_axes=in_axes)
-        key = fold(key, index)
-        held, position = set(mapped), 0 if mapped else position
+        key = fold(key, 0 if size == 1 else jnp.arange(size, dtype=jnp.uint32))
     return key
 
 

@@ -1,4 +1,4 @@
-"""Layers and steps as Python text: the nest, and what is done before it and behind it."""
+"""Layers and steps as text: the nest and what is done around it, as Python and in words."""
 
 import itertools
 from collections.abc import Sequence
@@ -190,13 +190,49 @@ def _product(factors: Sequence[int | str]) -> str:
 def _fold_lines(key: str, step: FoldIn, name: str) -> list[str]:
     """Lines that fold an example's index into a key, once for each batch axis that it lacks."""
     lines: list[str] = []
-    held, position = set(step.held), step.position
-    for axis, size in step.axes:
-        one = size == 1
-        mapped = sorted(held if one else held | {axis})
-        entries = [(position if a in held else None, 0 if a == axis else None) for a in mapped]
-        keywords = [f", in_axes={axes_text(entry)}" for entry in entries]
-        index = "0" if one else f'jax.numpy.arange({size}, dtype="uint32")'
+    for size, nest in step.nests():
+        keywords = [f", in_axes={axes_text(entry)}" for entry in nest]
+        index = "0" if size == 1 else f'jax.numpy.arange({size}, dtype="uint32")'
         lines += applied("jax.random.fold_in", keywords, f"{key}, {index}", f"{key} = ", name)
-        held, position = set(mapped), 0 if mapped else position
     return lines
+
+
+def step_words(step: Step) -> str:
+    """A step in a few words.
+
+    >>> step_words(Reshape((2, 3))), step_words(Diagonal(0, 2, 4)), step_words(Squeeze((0, 2)))
+    ('reshaped to (2, 3)', 'diagonal of dims 0 and 2', 'dim 0, 2')
+    """
+    match step:
+        case Reshape(shape):
+            return f"reshaped to {tuple_text(shape)}"
+        case Diagonal(one, other):
+            return f"diagonal of dims {one} and {other}"
+        case Transpose(order):
+            return f"dims in the order {order}"
+        case Squeeze(dims):
+            return f"dim {', '.join(map(str, dims))}"
+        case Expand(dims):
+            return f"new dim {', '.join(map(str, dims))}"
+        case FoldIn(axes):
+            along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(str(a) for a, _ in axes)}"
+            return f"the example's index is folded in, batch {along}"
+        case Merge():
+            return "dims composed"
+        case _:
+            assert_never(step)
+
+
+def first_words(steps: Sequence[Step]) -> str:
+    """How an array is taken apart, if it is; a transpose alone goes without saying."""
+    if not any(isinstance(step, (Reshape, Diagonal)) for step in steps):
+        return ""
+    first = (Reshape, Diagonal, Transpose)
+    return ", ".join(step_words(step) for step in steps if isinstance(step, first))
+
+
+def squeeze_words(steps: Sequence[Step]) -> str:
+    """Which dims of a leaf are squeezed; of a key, that an index is folded in says all."""
+    if any(isinstance(step, FoldIn) for step in steps):
+        return ""
+    return ", ".join(step_words(step) for step in steps if isinstance(step, Squeeze))

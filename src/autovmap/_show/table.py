@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import assert_never
 
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.keys import lacking
@@ -19,9 +18,9 @@ from autovmap._plan.leaf import (
 )
 from autovmap._plan.outputs import Group, layer_out_axis
 from autovmap._plan.plan import PlanData
-from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Step, Transpose
 from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, warning
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, leaf_rows, result_rows
+from autovmap._show.step_text import first_words, squeeze_words, step_words
 from autovmap._spec.ranks import Position
 from autovmap.errors import BatchShapeError
 
@@ -156,47 +155,6 @@ def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]
         lines.append((f"without a rank, so not mapped: {listed(quiet)}", False))
     lines += [(f"! {_array(b)} {said}", True) for b, said in warned if said]
     return lines
-
-
-def step_words(step: Step) -> str:
-    """A step in a few words.
-
-    >>> step_words(Reshape((2, 3))), step_words(Diagonal(0, 2, 4)), step_words(Squeeze((0, 2)))
-    ('reshaped to (2, 3)', 'diagonal of dims 0 and 2', 'dim 0, 2')
-    """
-    match step:
-        case Reshape(shape):
-            return f"reshaped to {tuple_text(shape)}"
-        case Diagonal(one, other):
-            return f"diagonal of dims {one} and {other}"
-        case Transpose(order):
-            return f"dims in the order {order}"
-        case Squeeze(dims):
-            return f"dim {', '.join(map(str, dims))}"
-        case Expand(dims):
-            return f"new dim {', '.join(map(str, dims))}"
-        case FoldIn(axes):
-            along = f"{'axis' if len(axes) == 1 else 'axes'} {', '.join(str(a) for a, _ in axes)}"
-            return f"the example's index is folded in, batch {along}"
-        case Merge():
-            return "dims composed"
-        case _:
-            assert_never(step)
-
-
-def first_words(steps: Sequence[Step]) -> str:
-    """How an array is taken apart, if it is; a transpose alone goes without saying."""
-    if not any(isinstance(step, (Reshape, Diagonal)) for step in steps):
-        return ""
-    first = (Reshape, Diagonal, Transpose)
-    return ", ".join(step_words(step) for step in steps if isinstance(step, first))
-
-
-def squeeze_words(steps: Sequence[Step]) -> str:
-    """Which dims of a leaf are squeezed; of a key, that an index is folded in says all."""
-    if any(isinstance(step, FoldIn) for step in steps):
-        return ""
-    return ", ".join(step_words(step) for step in steps if isinstance(step, Squeeze))
 
 
 def _array(bystander: Bystander) -> str:

@@ -43,32 +43,26 @@ def explaining(
     """
     simple = not static and all(isinstance(p.rank, (Core, Key)) for p in spec.parameters)
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            for value in args:
-                if type(value) in SUSPECTS:
+    def called(looks: bool) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                if looks:
+                    refuse_misread(args, kwargs, spec, static)
+                elif not SUSPECTS.isdisjoint(map(type, args)):
                     settle(looking)
-                    return looking(*args, **kwargs)
-            try:
-                return program(*args, **kwargs)
-            except (TypeError, ValueError) as error:
-                refuse_untraceable(error, args, kwargs, spec, static, bind)
+                    refuse_misread(args, kwargs, spec, static)
+                try:
+                    return program(*args, **kwargs)
+                except (TypeError, ValueError) as error:
+                    refuse_untraceable(error, args, kwargs, spec, static, bind)
+                    raise
+            except Exception as error:
+                leave_out_frames(error)
                 raise
-        except Exception as error:
-            leave_out_frames(error)
-            raise
 
-    def looking(*args: Any, **kwargs: Any) -> Any:
-        try:
-            refuse_misread(args, kwargs, spec, static)
-            try:
-                return program(*args, **kwargs)
-            except (TypeError, ValueError) as error:
-                refuse_untraceable(error, args, kwargs, spec, static, bind)
-                raise
-        except Exception as error:
-            leave_out_frames(error)
-            raise
+        return call
+
+    looking, quick = called(True), called(False)
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -77,7 +71,7 @@ def explaining(
             leave_out_frames(error)
             raise
         numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
-        settle(looking if numpy else program if simple else call)
+        settle(looking if numpy else program if simple else quick)
         return result
 
     return first_call
@@ -117,7 +111,7 @@ def refuse_misread(
 
 
 def is_misread(leaf: Any) -> bool:
-    """Whether JAX has no type for an array."""
+    """Whether a leaf is an array that JAX has no type for."""
     kind = kind_of(type(leaf))
     return kind is Kind.MASKED or (kind is Kind.NUMPY and not jax_holds(leaf.dtype))
 
