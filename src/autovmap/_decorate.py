@@ -1,6 +1,8 @@
 """`auto_vmap`: from what a user wrote, and a callable of any kind, to the decorated object."""
 
+import functools
 import inspect
+import re
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar, overload
@@ -303,15 +305,36 @@ def _checked(
         return found
     if not callable(function):
         said_by = "auto_vmap" if kind[0] is AutoVmapped else "named_vmap"
+        where = "in front of a function"
+        if isinstance(function, property):
+            where = "below @property, in front of the function itself"
         raise SpecError(
             f"{said_by}(...) decorates a callable, but got {shown(function)} of type "
-            f"{type(function).__name__}; put it in front of a function"
+            f"{type(function).__name__}; put it {where}"
         )
     _refuse_later(function)
     signature = _signature(function)
-    made = face(engine(function, declared, PLAIN, signature, None, skip_first))
+    try:
+        made = face(engine(function, declared, PLAIN, signature, None, skip_first))
+    except SpecError as error:
+        error.reword(error.message + _whose(function, error.message))
+        raise
     keep(function, key, made)
     return made
+
+
+def _whose(function: Any, said: str) -> str:
+    """Where else a parameter may be that a class or a partial does not have."""
+    found = re.search(r"has no parameter '(\w+)'", said)
+    if found is None:
+        return ""
+    if isinstance(function, type):
+        return f". {function.__name__} is a class: to map one of its methods, decorate the method"
+    if isinstance(function, functools.partial):
+        bound = inspect.signature(function.func).bind_partial(*function.args)
+        if found[1] in bound.arguments:
+            return f". functools.partial has given {found[1]} its value"
+    return ""
 
 
 LATER = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_GENERATOR

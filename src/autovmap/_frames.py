@@ -9,7 +9,9 @@ At each interface an exception is caught, its traceback rebuilt, and raised agai
 """
 
 import functools
+import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -20,6 +22,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 V = TypeVar("V")
 
 PACKAGE = os.path.dirname(__file__) + os.sep
+
+
+JAX = os.path.dirname(jax.__file__) + os.sep
+
+
+def warn(message: str) -> None:
+    """Warn at the user's line: the first one outside this library and JAX.
+
+    How many frames lie between depends on JAX's version and on the way of running, so no fixed
+    number for `stacklevel` finds it.
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_code.co_filename.startswith((PACKAGE, JAX)):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def leave_out_frames(error: BaseException) -> None:

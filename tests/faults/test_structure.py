@@ -140,13 +140,13 @@ REFUSED: list[Row] = [
         "15 deeper than the argument",
         {"a": (1, 0)},
         {"a": BATCH},
-        ("a leaf is", "tree['a']", "(1, 0)", "deeper"),
+        ("is a single leaf", "tree['a']", "(1, 0)", "give it a single rank"),
     ),
     (
         "15 in a NamedTuple",
         Pair({"a": 1}, 0),
         Pair(BATCH, BATCH),
-        ("a leaf is", "tree.w", "{'a': 1}"),
+        ("is a single leaf", "tree.w", "{'a': 1}"),
     ),
     (
         "18 a dict for an array",

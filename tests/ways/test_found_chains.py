@@ -135,7 +135,7 @@ def test_a_plan_says_all_of_a_step() -> None:
     lines = str(run.plan(X)).splitlines()
     text = " ".join(line.strip() for line in lines)
     assert (
-        "chunk: 5 chunks of 2 examples (2 of batch axis -1), the last overlapping on each device "
+        "chunk: on each device 5 chunks of 2 examples (2 of batch axis -1), the last overlapping "
         "remat: a chunk is computed again in the backward pass" in text
     )
     assert max(map(len, lines)) <= 80

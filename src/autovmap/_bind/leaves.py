@@ -143,7 +143,7 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
     if kind is Kind.OTHER:
         if isinstance(leaf, Iterator):
             raise SpecError(
-                f"{where} is a {type(leaf).__name__}, an iterator, which JAX can't map; pass an "
+                f"{where} is {a(type(leaf).__name__)}, an iterator, which JAX can't map; pass an "
                 f"array of its values, as in jnp.array(list({path}))"
             )
         parts = is_no_node(leaf) and not _is_like_array(leaf) if whole else _holds_arrays(leaf)

@@ -95,14 +95,8 @@ def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
     if whole and isinstance(tree, ByIndex) and tree.container in (tuple, list):
         return _rank_as_shape(tree, value, path, what)
     declared, noun = f"it is declared as {plain(tree)!r}", _noun(what)
-    if whole:
-        return (
-            f"{what}: {path} is a single leaf, {_shown(value)}, but {declared}; "
-            f"give it a single {noun}"
-        )
     return (
-        f"{what}: a leaf is here: {path}, {_shown(value)}, but {declared}, which goes deeper; give "
-        f"it a single {noun}"
+        f"{what}: {path} is a single leaf, {_shown(value)}, but {declared}; give it a single {noun}"
     )
 
 
@@ -132,7 +126,8 @@ def _of_axes(what: str) -> bool:
 
 
 def _noun(what: str) -> str:
-    return "position" if _of_axes(what) else "rank"
+    """What each leaf of a declaration is: a position, a fold of `f.reduce`, or a rank."""
+    return "position" if _of_axes(what) else "fold" if what.endswith(": reduce") else "rank"
 
 
 def _shown(value: Any) -> str:
@@ -201,8 +196,8 @@ def _by_index(
 ) -> tuple[Tree, ...]:
     if type(value) is not tree.container:
         others = "by one rank for all of it, or by like(example)"
-        if _of_axes(what):
-            others = "or by one position for all of it"
+        if _noun(what) != "rank":
+            others = f"or by one {_noun(what)} for all of it"
         raise SpecError(
             f"{what}: {path} is {a(type(value).__name__)}, but it is declared as "
             f"{a(tree.container.__name__)}: {plain(tree)!r}; declare it by its own type, {others}"
@@ -277,7 +272,7 @@ def refuse_sparse(value: Any, path: str, ranked: Sequence[str], function: str) -
         where = path + keystr(keys)
         if sparse(node) and any(leaf.startswith(where) for leaf in ranked):
             raise SpecError(
-                f"{function}: {where} is a {type(node).__name__}, a sparse array, which can't be "
+                f"{function}: {where} is {a(type(node).__name__)}, a sparse array, which can't be "
                 f"mapped under a rank.\nPass it dense (.todense()), pass its data and indices as "
                 f"arrays, or give it no rank"
             )

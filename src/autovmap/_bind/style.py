@@ -60,7 +60,7 @@ def style_of(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        why = _unexpected(signature, kwargs) or str(error)
+        why = _unexpected(signature, kwargs) or _too_many(signature, args) or str(error)
         if spec.numpy_calls and spec.signature is not None and "positional" not in why:
             expected = len(spec.signature.inputs or ())
             why = (
@@ -82,6 +82,20 @@ def style_of(
     ranked = {slot.place for slot in found}
     shared = tuple(slot.place for slot in given if slot.place not in ranked)
     return Style(tuple(found), default_args, default_kwargs, checked, plain, places, shared)
+
+
+def _too_many(signature: inspect.Signature, args: tuple[Any, ...]) -> str:
+    """What Python says to a call with more positional arguments than there are parameters."""
+    parameters = [p for p in signature.parameters.values() if p.kind is not VAR_KEYWORD]
+    if any(p.kind is VAR_POSITIONAL for p in parameters):
+        return ""
+    by_position = [p for p in parameters if p.kind is not KEYWORD_ONLY]
+    most, least = len(by_position), sum(p.default is p.empty for p in by_position)
+    if len(args) <= most:
+        return ""
+    takes = f"{most}" if least == most else f"from {least} to {most}"
+    plural, were = "s" * (most != 1), "was" if len(args) == 1 else "were"
+    return f"takes {takes} positional argument{plural} but {len(args)} {were} given"
 
 
 def _unexpected(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:

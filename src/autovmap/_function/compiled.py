@@ -1,7 +1,6 @@
 """The compiled forms: small objects whose call is `jax.jit`'s own, so that it costs no more."""
 
 import functools
-import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ import jax
 
 from autovmap._bind.leaves import refuse_no_node
 from autovmap._cache import BoundedCache
+from autovmap._frames import warn
 from autovmap._function.engine import Engine
 from autovmap._function.face import Face
 from autovmap._function.identity import by_name, keep_abstract
@@ -184,11 +184,10 @@ def count_compiled(function: Any, name: str) -> None:
     seen.alive.add(function)
     seen.count += 1
     if seen.count == EIGHTH:
-        warnings.warn(
+        warn(
             f"{name}.jit(): the same code is being compiled for the eighth time, because its "
             f"function is defined again each time; declare it once, outside, and pass what it "
-            f"closes over as arguments",
-            stacklevel=7,
+            f"closes over as arguments"
         )
 
 

@@ -18,13 +18,13 @@ plan to be read (`reading`), a failure (`failure`), ways of running (`_ways.part
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from autovmap._bind.binder import Binder, Call, looks_for_keys, may_promote
 from autovmap._cache import BoundedCache
+from autovmap._frames import warn
 from autovmap._function.definition import Definition
 from autovmap._function.identity import in_class_body
 from autovmap._function.rules import Rules
@@ -270,4 +270,4 @@ def _rank_promotion(message: str) -> None:
     if setting == "raise":
         raise BatchShapeError(message)
     if setting == "warn":
-        warnings.warn(message, stacklevel=5)
+        warn(message)

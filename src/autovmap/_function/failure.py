@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from autovmap._bind.binder import Binder, Call
-from autovmap._bind.kinds import REF, Kind, is_key, kind_of, shown
+from autovmap._bind.kinds import REF, Kind, is_key, is_traced, kind_of, shown
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
-from autovmap._plan.leaf import tuple_text
+from autovmap._plan.leaf import root, tuple_text
 from autovmap._run.failures import diagnose, hint, shared_ref, unbound_axis
 from autovmap._run.once import dependence_error
 from autovmap._run.steps import prepared
@@ -44,7 +44,8 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         error.add_note("under .bucket(), which pads batch sizes")
     known = hint(error, unranked, engine.static, engine.name, _way(engine.ways))
     axis = unbound_axis(error, engine.name, plan.pattern is not None)
-    for text in (*call_hints(engine.binder, call), known, axis):
+    wanted = _wanted(call, error) if known is None else None
+    for text in (*call_hints(engine.binder, call), known, wanted, axis):
         if text is not None:
             error.add_note(wrapped(text))
     return error
@@ -92,7 +93,34 @@ def call_hints(binder: Binder, call: Call) -> list[str]:
     its last dims, may have been meant to be mapped.
     """
     lists = [*list(_lists(call))[:MOST], *list(_nones(call))[:MOST]]
-    return lists + list(_forgotten(binder, call))[:MOST]
+    forgotten = list(_forgotten(binder, call))[:MOST]
+    return lists + (forgotten or list(_whole(binder, call)))
+
+
+def _whole(binder: Binder, call: Call) -> Iterator[str]:
+    """The arrays with dims that have no rank, though nobody has said None for them: in a line."""
+    found = [(path, x) for path, x in binder.unranked(call, undeclared=True) if x.ndim]
+    if found:
+        named = ", ".join(f"{path} {shown(array)}" for path, array in found[:MOST])
+        more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+        it = "it" if len(found) == 1 else "them"
+        yield f"without a rank, so the function got {it} whole: {named}{more}"
+
+
+def _wanted(call: Call, error: Exception) -> str | None:
+    """What to do about a whole number under a rank, where the function needs its value."""
+    said = str(error).lower()
+    if not ("concrete" in said or "static" in said):
+        return None
+    for leaf, array in zip(call.planned.plan.leaves, call.arrays(), strict=True):
+        whole = leaf.shape == () and leaf.dtype.startswith(("int", "uint", "bool"))
+        if whole and is_traced(array):
+            return (
+                f"{leaf.path} has a rank, so a compiled call traces it: the function does not see "
+                f"its value. If it needs the value, as for a shape, give {root(leaf.path)} no rank "
+                f"and make it static, as in {root(leaf.path)}: int"
+            )
+    return None
 
 
 def _forgotten(binder: Binder, call: Call) -> Iterator[str]:

@@ -70,9 +70,10 @@ def _conflict(
             if len(lines) == 8:
                 lines.append("  ...")
                 break
+    # First what is likelier: numbers of type uint32, two or four at the end, are rarely data.
+    lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
     lines.append("Check the base ranks and the shapes.")
     lines += _remedies(axis, leaves, one, other, function)
-    lines.extend(key_hint(leaf) for leaf in (one, other) if looks_like_raw_key(leaf))
     return "\n".join(lines)
 
 

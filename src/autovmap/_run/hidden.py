@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from autovmap._bind.kinds import is_key, is_sparse, is_traced, shown
+from autovmap._bind.kinds import a, is_key, is_sparse, is_traced, shown
 from autovmap._cache import BoundedCache
 from autovmap.errors import SpecError
 
@@ -140,15 +140,16 @@ def _error(result: Any, found: Hidden, function: str) -> SpecError:
     holder, account = found.holder, _account(found.place, found.array)
     if found.static:
         return SpecError(
-            f"{function}(): the static data of a {holder.__name__} in the result holds an array.\n"
+            f"{function}(): the static data of {a(holder.__name__)} in the result holds an array.\n"
             f"It belongs to one example ({account}) and means nothing outside the call.\n"
             f"Make it a child of the pytree node"
         )
     flat, _ = tree_flatten_with_path(result)
     path = next((keystr(keys) for keys, leaf in flat if leaf is holder), "")
     name = holder.__qualname__.rsplit("<locals>.", 1)[-1] if isinstance(holder, METHODS) else ""
+    kind = a(str(type(holder).__name__))
     return SpecError(
-        f"{function}(): result{path} is a {type(holder).__name__}{f' ({name})' * bool(name)}, "
+        f"{function}(): result{path} is {kind}{f' ({name})' * bool(name)}, "
         f"which is not a JAX pytree node.\n"
         f"It holds an array of one example ({account}), which means nothing outside the call.\n"
         f"{_remedy(holder)}"

@@ -38,9 +38,13 @@ class Combine:
     def __hash__(self) -> int:
         return hash(self._key)
 
+    @property
+    def name(self) -> str:
+        """What the function is called, in messages."""
+        return getattr(self.combine, "__name__", repr(self.combine))
+
     def __repr__(self) -> str:
-        name = getattr(self.combine, "__name__", repr(self.combine))
-        return f"({name}, {self.identity!r})"
+        return f"({self.name}, {self.identity!r})"
 
 
 Fold: TypeAlias = Kind | Combine
@@ -96,9 +100,13 @@ def read_reduce(raw: Any, axes: Any, function: str, one_level: OneLevel) -> Redu
         hint = did_you_mean(raw, KINDS) if isinstance(raw, str) else ""
         name = getattr(raw, "__name__", "")
         if callable(raw):
-            hint = f"; did you mean {name!r}?" if name in KINDS else ""
+            shown = name if name.isidentifier() else "f"
+            hint = f". To fold by a function, give the value it starts from too: ({shown}, 0)"
+            hint = f"; did you mean {name!r}?" if name in KINDS else hint
+        got = f"{value_text(raw)} of type {type(raw).__name__}"
+        got = f"the function {name}" if callable(raw) and name else got
         raise SpecError(
-            f"{path}: got {value_text(raw)} of type {type(raw).__name__}; a fold is one of "
+            f"{path}: got {got}; a fold is one of "
             f"{', '.join(map(repr, KINDS))}, a pair (combine, identity), None for an output that "
             f"is not folded, or a container of these{hint}"
         )

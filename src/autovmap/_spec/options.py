@@ -143,12 +143,18 @@ class Extent:
 NO_EXTENT = Extent()
 
 
+def _batch(given: Any) -> str:
+    """How `.batch` is to be called, with the sizes that were given as one tuple, if they were."""
+    sizes = given if isinstance(given, (tuple, list)) else ()
+    return f".batch({', '.join(map(value_text, sizes)) or '100, 3'})"
+
+
 def checked_sizes(shape: tuple[Any, ...], function: str) -> tuple[int, ...]:
     """The sizes of batch axes that a caller gave, as ints."""
     for size in shape:
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 0:
             raise SpecError(
                 f"{function}.batch(): got {value_text(size)} of type {type(size).__name__}; give "
-                f"the sizes of the new batch axes as non-negative ints, as in .batch(100, 3)"
+                f"the sizes of the new batch axes as non-negative ints, as in {_batch(size)}"
             )
     return tuple(int(size) for size in shape)

@@ -191,7 +191,7 @@ def read_spec(
     if declared.annotated:
         from autovmap._spec.annotations.reader import unread_parameters
 
-        unread = unread_parameters(parameters[skip_first:], trees, function)
+        unread = unread_parameters(parameters[skip_first:], trees, function, options)
     check_positions(read, checked.in_axes, function, unread)
     if gufunc is not None and not declared.lifted:
         check_out_axes(gufunc, checked.out_axes, function)

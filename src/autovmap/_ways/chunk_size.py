@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ import jax
 from autovmap._bind.binder import Call
 from autovmap._bind.kinds import Kind, is_traced, kind_of
 from autovmap._cache import BoundedCache
+from autovmap._frames import warn
 from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.plan import PlanData
 from autovmap._spec.spec import Spec
@@ -90,11 +90,10 @@ class Sizing:
         needs = self._needs(parts, split)
         fits = fitting(total, needs, self._bound())
         if fits is None:
-            warnings.warn(
+            warn(
                 f"{self._spec.function}.chunk(): this backend does not report how much memory a "
                 f"program needs, so {UNKNOWN_SIZE} examples run at once; give a number: "
-                f".chunk({UNKNOWN_SIZE})",
-                stacklevel=7,
+                f".chunk({UNKNOWN_SIZE})"
             )
             return Sized(UNKNOWN_SIZE)
         if self._asked.memory is not None or fits == 1:

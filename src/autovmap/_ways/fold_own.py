@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from autovmap._plan.leaf import tuple_text
 from autovmap._plan.outputs import block_start
 from autovmap._spec.fold import Combine
 from autovmap._ways.fold_devices import of_all
@@ -47,6 +48,8 @@ class Combining:
     def part(self, parts: Sequence[Part]) -> State:
         fronts = [jnp.moveaxis(_strong(p.array), p.batch, range(len(p.batch))) for p in parts]
         block, first = len(parts[0].batch), parts[0].batch[:1]
+        for i, front in enumerate(fronts):
+            self._fits(i, front.shape[block:])
         folded = [d - first[0] for d in parts[0].dims]
         for i, part in enumerate(parts):
             if part.mask is not None:
@@ -183,8 +186,23 @@ class Combining:
         return [_strong(x, y.dtype) for x, y in zip(out, one, strict=True)]
 
     def _neutral(self, i: int, core: Sequence[Any], like: Any) -> Any:
+        self._fits(i, core)
         value = self._identity[0 if self._alone else i]
         return jnp.broadcast_to(jnp.asarray(value).astype(like.dtype), tuple(core))
+
+    def _fits(self, i: int, core: Sequence[Any]) -> None:
+        """Refuse an identity that is not of an example's shape, also where it is not needed."""
+        shape = jnp.shape(self._identity[0 if self._alone else i])
+        behind = tuple(core)[max(len(core) - len(shape), 0) :]
+        fits = len(shape) <= len(core) and all(
+            size in (1, whole) for size, whole in zip(shape, behind, strict=True)
+        )
+        if not fits:
+            raise SpecError(
+                f"{self._function}.reduce(): the identity of {self._own.name} has shape {shape}, "
+                f"but one example's output has shape {tuple_text(tuple(core))}; give a number, or "
+                f"an array of that shape"
+            )
 
 
 def _strong(value: Any, dtype: Any = None) -> Any:

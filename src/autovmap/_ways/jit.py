@@ -187,7 +187,7 @@ def _entry(
 
     functools.update_wrapper(entry, named_by, updated=())
     named = cast("Any", entry)
-    del named.__wrapped__
+    named.__wrapped__ = inspect.unwrap(named_by)  # so JAX's messages say where it stands
     named.__signature__ = signature
     return named
 

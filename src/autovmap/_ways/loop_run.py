@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from autovmap._bind.kinds import kind_text, shown
+from autovmap._bind.kinds import a, kind_text, shown
 from autovmap._bind.leaves import is_array
 from autovmap._bind.trees import one_level
 from autovmap._plan.layers import Layer
@@ -172,7 +172,7 @@ def difference(first: Any, other: Any, path: str = "result", within: bool = Fals
     data, other_data = _static_data(first), _static_data(other)
     if _differ(data, other_data):
         return (
-            f"the static data of {path}, a {type(first).__name__}, is {shown(other_data)}, but "
+            f"the static data of {path}, {a(type(first).__name__)}, is {shown(other_data)}, but "
             f"{shown(data)}"
         )
     within = within or not isinstance(first, CONTAINERS)
@@ -222,7 +222,7 @@ def _static_data(node: Any) -> Any:
 def _text(value: Any) -> str:
     if is_array(value):
         return kind_text(jnp.asarray(value))
-    return shown(value) if isinstance(value, TELLING) else f"a {type(value).__name__}"
+    return shown(value) if isinstance(value, TELLING) else a(type(value).__name__)
 
 
 def _listed(labels: list[str]) -> str:

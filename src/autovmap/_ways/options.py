@@ -218,6 +218,12 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
     (('data',), ())
     """
     entries = (spec,) if isinstance(spec, str) else spec
+    if hasattr(spec, "axis_names") and mesh is None:
+        first = next(iter(cast("Any", spec).axis_names), "data")
+        raise SpecError(
+            f"{function}.shard(): got a mesh, but not which of its axes to use; write "
+            f".shard({first!r}, mesh=...)"
+        )
     if not isinstance(entries, tuple) and not hasattr(entries, "index"):
         raise SpecError(
             f"{function}.shard(): got {value_text(spec)} of type {type(spec).__name__}; give a "

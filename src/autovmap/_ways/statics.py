@@ -8,7 +8,6 @@ import enum
 import inspect
 import types
 import typing
-import warnings
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 
 from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
+from autovmap._frames import warn
 from autovmap._lines import value_text
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.ranks import is_mapped
@@ -138,10 +138,9 @@ def count_value(seen: set[Any], key: Any, what: str, value: Any, remedy: str) ->
         return
     seen.add(key)
     if len(seen) == EIGHTH:
-        warnings.warn(
+        warn(
             f"{what} takes its eighth value, {value!r}, and each value is compiled separately; "
-            f"{remedy}",
-            stacklevel=4,
+            f"{remedy}"
         )
 
 

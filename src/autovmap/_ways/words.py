@@ -195,7 +195,7 @@ def _chunk(
         else:
             found.append(f"chunk size: at most {sized.examples} examples fit {bound}{where}")
     chunks = plan_chunks(plan, 1 if sized is None else sized.examples, sharded, not folds)
-    found.append(f"chunk: {_chunks(chunks)}{where}")
+    found.append(f"chunk:{where} {_chunks(chunks)}" if each else f"chunk: {_chunks(chunks)}")
     if asked.remat:
         found.append("remat: a chunk is computed again in the backward pass")
     return found

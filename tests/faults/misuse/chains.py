@@ -26,7 +26,9 @@ CALL = (
         TypeError, r"^\w+\(\) '\w+' parameter is positional only, but was passed as a keyword"
     ),
     Allowance(TypeError, r"^\w+\(\) got some positional-only arguments passed as keyword"),
-    Allowance(TypeError, r"^\w+\(\) too many positional arguments$"),
+    Allowance(
+        TypeError, r"^\w+\(\) takes (from \d+ to )?\d+ positional arguments? but \d+ w\w+ given$"
+    ),
     Allowance(TypeError, r"^\w+\(\) multiple values for argument '"),
 )
 """Python's own words for arguments that do not fit a function's parameters."""

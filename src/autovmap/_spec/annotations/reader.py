@@ -244,7 +244,10 @@ def _remedy(path: str) -> str:
 
 
 def unread_parameters(
-    parameters: Sequence[inspect.Parameter], ranked: Collection[str], function: str
+    parameters: Sequence[inspect.Parameter],
+    ranked: Collection[str],
+    function: str,
+    options: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The names of the parameters whose ranks stand in annotations.
 
@@ -253,11 +256,15 @@ def unread_parameters(
     """
     if parameters and all(p.annotation in SAYS_NOTHING for p in parameters):
         example = ", ".join(f"{p.name}=0" for p in parameters)
+        also = ""
+        if "in_axes" in options:
+            also = ".\nin_axes says where the batch dims of a ranked argument are, not which "
+            also += "arguments have them; for in_axes as jax.vmap has it: autovmap.compat.jax.vmap"
         raise SpecError(
             f"@auto_vmap without base ranks on {function}(): none of its parameters is annotated; "
             f"annotate them by jaxtyping, as in {parameters[0].name}: "
             f'Float[Array, "n"], or give each argument\'s number of dims for one example, as in '
-            f"@auto_vmap({example}) for scalars"
+            f"@auto_vmap({example}) for scalars{also}"
         )
     return tuple(p.name for p in parameters if p.name not in ranked)
 
