@@ -32,8 +32,16 @@ ENVIRONMENT = {
     "PYTHONPATH": None,
     "PYTHONDONTWRITEBYTECODE": None,
     "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
+    # One session finds what another has compiled with the same JAX.
+    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parent / ".test_cache" / "programs"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
-OTHER_VERSIONS = ("-m", "not slow and not libraries and not source")
+# What other versions are tried with: of what does not depend on JAX, what depends on Python.
+OTHER_VERSIONS = ("-m", "not slow and not libraries and not source and (python or not own)")
+OTHER_JAX = ("-m", "not slow and not libraries and not source and not own")
+# Of a test of many cases a few; every night, with this set to nothing, all of them.
+FEW = {"AUTOVMAP_FEW": os.environ.get("AUTOVMAP_FEW", "1")}
 OF_A_WHEEL = ("test_distributions.py", "test_versions.py", "test_checkers.py", "test_seed_cases.py")
 
 
@@ -84,23 +92,26 @@ def tests(session: nox.Session) -> None:
     groups = ("--group", "layers", "--group", "types") if session.python == OLDEST else ()
     install(session, "-e", ".[demo,progress,test]", *groups, *LOCKED)
     installed(session)
-    pytest(session, *(() if session.python == OLDEST else OTHER_VERSIONS))
+    if session.python == OLDEST:
+        pytest(session)
+    else:
+        pytest(session, *OTHER_VERSIONS, **FEW)
 
 
 @nox.session(python=OLDEST)
 def lowest(session: nox.Session) -> None:
-    """The quick tests with the lowest versions that pyproject.toml declares."""
+    """A few cases of each quick test, with the lowest versions that pyproject.toml declares."""
     install(session, "-e", ".[demo,progress,test]", *LOWEST)
     installed(session)
-    pytest(session, *OTHER_VERSIONS)
+    pytest(session, *OTHER_JAX, **FEW)
 
 
 @nox.session(python="3.13")
 def newest(session: nox.Session) -> None:
-    """The quick tests with whatever is newest today, locked or not."""
+    """A few cases of each quick test, with whatever is newest today, locked or not."""
     install(session, "--upgrade", "-e", ".[demo,progress,test]")
     installed(session)
-    pytest(session, *OTHER_VERSIONS)
+    pytest(session, *OTHER_VERSIONS, **FEW)
 
 
 @nox.session(python=OLDEST)

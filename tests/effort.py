@@ -11,13 +11,16 @@ import re
 
 from hypothesis import HealthCheck, settings
 
-CASES = {"quick": 12, "ci": 100, "long": 1000, "deep": 10_000}
+CASES = {"quick": 12, "ci": 40, "long": 1000, "deep": 10_000}
 REPEATED = ("quick", "ci")
 """Profiles with the same cases at every run: a red run is never a matter of luck, and all the
 programs that they compile are in the cache."""
 
 PROFILE = "ci"
 """The profile in use: `choose` sets it before the first test is imported."""
+FEW = bool(os.environ.get("AUTOVMAP_FEW"))
+"""Whether a test of many cases runs on a few of them: with a JAX that is tried beside the main one,
+where it is the call into JAX that is tested, and not each case anew."""
 SEED = 0
 """Where random cases begin: 0 in the profiles that repeat, else drawn and printed."""
 
@@ -59,5 +62,15 @@ def choose(expression: str) -> None:
 
 
 def scaled(count: int) -> int:
-    """So many cases that tests make up by themselves, or an eighth of them in a quick run."""
-    return -(-count // 8) if PROFILE == "quick" else count
+    """So many of the cases that tests make up by themselves, or a part of them in a check."""
+    return -(-count // {"quick": 8, "ci": 2}.get(PROFILE, 1))
+
+
+def few(count: int) -> set[int]:
+    """Which of a test's cases stand for all: a quarter of them, three at least, from end to end.
+
+    >>> few(3), few(5), sorted(few(20))
+    ({0, 1, 2}, {0, 2, 4}, [0, 4, 9, 14, 19])
+    """
+    kept = max(min(count, 3), -(-count // 4))
+    return {i * (count - 1) // max(kept - 1, 1) for i in range(kept)}

@@ -7,8 +7,8 @@ as a time says something of the machine too.
 """
 
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -52,13 +52,27 @@ def names_a_test(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out long tests that were not asked for."""
-    if names_a_test(config) or effort.asked_for("long", config.option.markexpr):
+    """Leave out long tests that were not asked for, and cases where a few are enough."""
+    if names_a_test(config):
         return
-    long = [item for item in items if item.get_closest_marker("long")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    if not effort.asked_for("long", config.option.markexpr):
+        leave_out(config, items, lambda item: item.get_closest_marker("long") is not None)
+    if effort.FEW:
+        cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+        for item in items:
+            cases[item.nodeid.partition("[")[0]].append(item)
+        kept = {each[i] for each in cases.values() for i in effort.few(len(each))}
+        leave_out(config, items, lambda item: item not in kept)
+
+
+def leave_out(
+    config: pytest.Config, items: list[pytest.Item], which: Callable[[pytest.Item], bool]
+) -> None:
+    """Take the tests from a run, and tell pytest."""
+    left_out = {item for item in items if which(item)}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -151,6 +165,8 @@ def said(found: Found) -> list[str]:
         f"{count} {mark} test{'s' * (count > 1)} left out: {RUN_WITH[mark]}"
         for mark, count in sorted(found.left_out.items(), reverse=True)
     ]
+    if effort.FEW:
+        lines.append("of each test's cases a few: all of them without AUTOVMAP_FEW")
     if found.slow:
         lines.append(
             f"warning: over {LIMIT:g} CPU seconds without the mark slow "

@@ -12,7 +12,7 @@ from autovmap import _cli
 from autovmap._demo import run
 from conftest import PATIENCE
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 from autovmap import _cli
 from conftest import PATIENCE
 
+pytestmark = pytest.mark.own
+
 MODULE = """
 import jax.numpy as jnp
 from autovmap import auto_vmap, named_vmap

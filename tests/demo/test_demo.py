@@ -17,6 +17,8 @@ from autovmap._demo.picture import Findings
 from autovmap._demo.run import Settings, run_demo
 from autovmap._demo.timing import progress
 
+pytestmark = pytest.mark.own
+
 FLOW = load_nile().flow
 LITERATURE = (15_099.0, 1_469.1)
 

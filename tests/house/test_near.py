@@ -9,6 +9,8 @@ from autovmap import SpecError, auto_vmap
 from autovmap._lines import did_you_mean
 from faults.saying import words
 
+pytestmark = pytest.mark.own
+
 
 @pytest.mark.parametrize(
     ("name", "known", "asked"),

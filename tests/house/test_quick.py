@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import PATIENCE
-from effort import asked_for
+from effort import asked_for, few
+
+pytestmark = pytest.mark.own
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
@@ -41,6 +43,11 @@ def test_unmarked():
     work(0.3)
 
 
+@pytest.mark.parametrize("i", range(9))
+def test_cases(i):
+    pass
+
+
 @pytest.mark.slow
 def test_marked():
     work(0.3)
@@ -67,12 +74,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(folder: Path, *arguments: str, profile: str = "quick") -> str:
+def ran(folder: Path, *arguments: str, profile: str = "quick", sample: str = "") -> str:
     """What pytest says in the folder."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     for name in ("AUTOVMAP_HYPOTHESIS_PROFILE", "AUTOVMAP_SEED", "JAX_COMPILATION_CACHE_DIR"):
         env.pop(name, None)
-    env |= {"EXPECTED_PROFILE": profile, "PYTHONPATH": ""}
+    env |= {"EXPECTED_PROFILE": profile, "PYTHONPATH": "", "AUTOVMAP_FEW": sample}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
@@ -89,7 +96,7 @@ def ran(folder: Path, *arguments: str, profile: str = "quick") -> str:
 @pytest.mark.parametrize("processes", ["-n0", "-n2"])
 def test_the_end_says_what_was_left_out_and_what_is_slow(folder: Path, processes: str) -> None:
     said = ran(folder, processes)
-    assert "3 passed" in said
+    assert "12 passed" in said
     assert '1 slow test left out: pytest -m ""' in said
     assert "1 long test left out: pytest -m long" in said
     (warned,) = re.findall(r"^ +[\d.]+ s  (.*)$", said, re.MULTILINE)
@@ -98,7 +105,7 @@ def test_the_end_says_what_was_left_out_and_what_is_slow(folder: Path, processes
 
 def test_all_but_the_long_ones(folder: Path) -> None:
     said = ran(folder, "-n0", "-m", "", profile="ci")
-    assert "4 passed" in said
+    assert "13 passed" in said
     assert "slow test left out" not in said
     assert "1 long test left out" in said
     assert said.count(" s  tests/") == 1
@@ -112,6 +119,22 @@ def test_the_long_ones_draw_a_seed_and_print_it(folder: Path) -> None:
     assert seeds[0] is not None
     assert seeds[1] is not None
     assert seeds[0][1] != seeds[1][1]
+
+
+@pytest.mark.slow
+def test_a_few_cases_of_each_test(folder: Path) -> None:
+    said = ran(folder, "-n0", sample="1")
+    assert "6 passed" in said
+    assert "of each test's cases a few" in said
+    assert "of each test's cases a few" not in ran(folder, "-n0", "-m", "", profile="ci")
+
+
+def test_the_cases_that_stand_for_all() -> None:
+    for count in range(200):
+        kept = few(count)
+        assert kept <= set(range(count))
+        assert len(kept) == max(min(count, 3), -(-count // 4))
+        assert count == 0 or {0, count - 1} <= kept
 
 
 def test_a_test_that_is_named_runs(folder: Path) -> None:

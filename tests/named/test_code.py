@@ -14,6 +14,8 @@ from conftest import scaled
 from named.patterns import SHARED, arrays, generated
 from show.test_code import assert_same, check, compiled, jaxpr_of
 
+pytestmark = pytest.mark.own
+
 
 def codes(decorated: Any, args: Any, kwargs: Any) -> list[str]:
     """The code of both plans: of the arguments alone, and with the outputs."""

@@ -13,6 +13,8 @@ from autovmap import AutoVmapError, named_vmap
 from conftest import scaled
 from named.patterns import SHARED, arrays, generated, identity
 
+pytestmark = pytest.mark.own
+
 
 def same(one: Any, other: Any) -> None:
     assert jax.tree.structure(one) == jax.tree.structure(other)

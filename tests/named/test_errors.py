@@ -8,6 +8,8 @@ import pytest
 
 from autovmap import BatchShapeError, CoreSizeError, RankError, SpecError, named_vmap
 
+pytestmark = pytest.mark.own
+
 
 def told(error: type[Exception], pattern: str, op: Any, *args: Any, **sizes: Any) -> str:
     with pytest.raises(error, match=r".") as caught:

@@ -13,6 +13,8 @@ from autovmap._named.sizes import Given
 from autovmap._plan.leaf import Leaf
 from autovmap._spec.options import Options
 
+pytestmark = pytest.mark.own
+
 REFUSED = [
     ("a b", "no `->`", "  a b\n     ^"),
     ("a -> b -> c", "more than one `->`", "  a -> b -> c\n         ^^"),

@@ -12,6 +12,8 @@ from autovmap._plan.outputs import block_start
 from autovmap._plan.plan import make_plan
 from autovmap._spec.options import Options
 
+pytestmark = pytest.mark.own
+
 
 def leaf(path: str, *shape: Any, rank: int = 0, **more: Any) -> Leaf:
     """A leaf of float32."""

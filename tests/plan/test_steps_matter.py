@@ -14,6 +14,8 @@ from autovmap._plan import steps as plan_steps
 from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Transpose
 from autovmap._run import result, steps
 
+pytestmark = pytest.mark.own
+
 
 @dataclass(frozen=True)
 class Case:

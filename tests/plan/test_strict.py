@@ -11,6 +11,8 @@ import pytest
 from autovmap import BatchShapeError, SpecError, auto_vmap
 from oracle import compare, loop
 
+pytestmark = pytest.mark.own
+
 
 def scaled(x: Any, y: Any, z: Any = 1.0) -> Any:
     return x.sum() * y + z

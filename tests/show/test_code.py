@@ -12,6 +12,8 @@ from hypothesis import Phase, given, settings
 from autovmap import auto_vmap
 from strategies import Case, Module, cases, generic
 
+pytestmark = pytest.mark.own
+
 
 def compiled(code: str) -> Callable[..., Any]:
     """The `call` that printed code defines, with no other name in sight."""

@@ -10,6 +10,8 @@ import pytest
 from autovmap import SpecError, auto_vmap
 from show.test_code import compiled
 
+pytestmark = pytest.mark.own
+
 X, Y = jnp.arange(1.0, 13).reshape(4, 1, 3), jnp.arange(5.0)
 M = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 2, 2)), jnp.float32)
 

@@ -8,6 +8,8 @@ import pytest
 import golden
 from show.gallery import FORMS, GALLERY, GOLDEN, PICTURES, SHOWN, text, texts
 
+pytestmark = pytest.mark.own
+
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", GALLERY)

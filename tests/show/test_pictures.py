@@ -13,6 +13,8 @@ from autovmap import Plan, auto_vmap
 from conftest import PATIENCE
 from show.gallery import GALLERY, broadcast, f32, hostile
 
+pytestmark = pytest.mark.own
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from autovmap import SpecError, auto_vmap
 
+pytestmark = pytest.mark.own
+
 OPTIONS: dict[str, Any] = {
     "in_axes": 1,
     "out_axes": 1,

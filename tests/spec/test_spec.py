@@ -23,7 +23,7 @@ from autovmap._spec.ranks import (
 from autovmap._spec.reading import read_positions, read_rank
 from autovmap._spec.spec import Declaration, Spec, has_ranks, read_spec
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 
 def leafless(node: Any) -> None:

@@ -10,6 +10,8 @@ from autovmap import SpecError, auto_vmap
 from autovmap.compat.jax import vectorize
 from faults.saying import says
 
+pytestmark = pytest.mark.own
+
 
 def core_dims(*xs: Any) -> list[Any]:
     """How many dims each value has for one example, counted by leaf."""

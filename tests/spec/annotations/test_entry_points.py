@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from autovmap import SpecError, auto_vmap, infer_ranks, named_vmap
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 Vector = Float[Array, "n"]
 Scalar = Float[Array, ""]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PyTree
 
 from autovmap import CoreSizeError, SpecError, auto_vmap, infer_ranks
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 T = TypeVar("T")
 

@@ -5,10 +5,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pytest
 from jaxtyping import Float
 
 from autovmap import SpecError, infer_ranks
 from autovmap._spec.annotations.shapes import core_dims
+
+pytestmark = pytest.mark.own
 
 SEEDS = ["n m", "*batch n", "... 3 4", "#n _ n+1", "cols=4 n", "?*shape c", "2*n {k}", ""]
 SEEDS += ["_ ... n"]

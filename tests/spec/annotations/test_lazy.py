@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from autovmap import SpecError, auto_vmap, infer_ranks
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 
 @auto_vmap

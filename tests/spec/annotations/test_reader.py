@@ -30,7 +30,7 @@ from jaxtyping import (
 
 from autovmap import CoreSizeError, RankError, SpecError, auto_vmap, infer_ranks
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 Bounded = TypeVar("Bounded", bound=Float[Array, "n"])
 Constrained = TypeVar("Constrained", Float[Array, "n"], Int[Array, "n"])

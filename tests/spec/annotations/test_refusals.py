@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from autovmap import SpecError, auto_vmap
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 
 @auto_vmap

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, TypeCheckError, j
 
 from autovmap import auto_vmap
 
-pytestmark = pytest.mark.python
+pytestmark = [pytest.mark.python, pytest.mark.own]
 
 HOOKED = Path(__file__).parent / "hooked"
 

@@ -14,6 +14,8 @@ from autovmap import AutoVmapError, CoreSizeError, RankError, SpecError, auto_vm
 from faults.saying import says
 from spec.signatures.gufuncs import a_signature, split
 
+pytestmark = pytest.mark.own
+
 
 class Rotation(NamedTuple):
     """A quaternion, in a type of somebody else's."""

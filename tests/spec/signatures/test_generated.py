@@ -20,6 +20,8 @@ from conftest import scaled
 from oracle import Expected, compare, loop
 from spec.signatures.gufuncs import Dims, a_signature, dropped_dims, split
 
+pytestmark = pytest.mark.own
+
 Shape = tuple[int, ...]
 Sizes = dict[str, int]
 

@@ -12,6 +12,8 @@ from autovmap import SpecError, auto_vmap, like
 from autovmap.compat.jax import vectorize
 from faults.saying import says
 
+pytestmark = pytest.mark.own
+
 
 def three(x: Any, y: Any = None, z: Any = None) -> Any:
     """A function of three arguments."""

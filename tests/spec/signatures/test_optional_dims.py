@@ -14,6 +14,8 @@ from autovmap import CoreSizeError, RankError, auto_vmap
 from faults.saying import says
 from spec.signatures.gufuncs import a_signature, dropped_dims, split
 
+pytestmark = pytest.mark.own
+
 SIZES = {"m": 4, "n": 3, "p": 2, "2": 2, "3": 3}
 BATCHES: list[tuple[int, ...]] = [(), (2,), (1,), (5, 1), (5, 2)]
 

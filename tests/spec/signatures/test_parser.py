@@ -13,6 +13,8 @@ from faults.saying import says
 from spec.signatures.gufuncs import Dims, a_signature, numpy_reads, split
 from strategies import cases
 
+pytestmark = pytest.mark.own
+
 SEEDS = [
     "(m?,n),(n,p?)->(m?,p?)",
     "(),()->()",

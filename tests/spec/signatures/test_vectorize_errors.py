@@ -9,6 +9,8 @@ from autovmap import AutoVmapError, SpecError
 from autovmap.compat.jax import vectorize
 from faults.saying import words as broken
 
+pytestmark = pytest.mark.own
+
 CALLS: list[tuple[str, Any, str, tuple[Any, ...], type[Exception]]] = [
     ("valid", "(n),(n)", "not a valid gufunc signature", (), TypeError),
     ("a word", "n,n", "not a valid gufunc signature", (), TypeError),
