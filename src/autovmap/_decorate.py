@@ -148,6 +148,7 @@ def auto_vmap(
     }
     assert given.keys() == DEFAULTS.keys()
     named = by_name | {name: value for name, value in given.items() if value is not _UNSET}
+    _refuse_rule_first(by_position)
     if _is_bare(by_position, named, ranks):
         return decorated(by_position[0], Declaration(annotated=True))
     _refuse_function_among_ranks(by_position, named, ranks)
@@ -165,6 +166,19 @@ def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any)
         return False
     only = by_position[0]
     return callable(only) or isinstance(only, (staticmethod, classmethod))
+
+
+def _refuse_rule_first(by_position: tuple[Any, ...]) -> None:
+    """A rank from the object, as the first by position, would be taken for the function."""
+    first = by_position[0] if by_position else None
+    if type(first) is not types.FunctionType or first.__name__ != "<lambda>":
+        return
+    if first.__code__.co_varnames[: first.__code__.co_argcount] == ("self",):
+        raise SpecError(
+            "auto_vmap(lambda self: ...): a function in the first place is taken for the one to "
+            "decorate; for a rank that the object of a method knows, name the parameter, as in "
+            "@auto_vmap(x=lambda self: self.ndim)"
+        )
 
 
 AS_VMAP = {"in_axes", "out_axes", "axis_name", "spmd_axis_name"}

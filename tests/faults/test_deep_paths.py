@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -46,3 +47,23 @@ def test_the_argument_comes_first(rank: Any, more: tuple[Any, ...], said: str) -
 def test_a_field_of_the_argument_itself_needs_no_more() -> None:
     with pytest.raises(AutoVmapError, match=says("H.data is float32[3]")):
         auto_vmap(H=2)(lambda H: H)(Data(jnp.ones(3)))
+
+
+@jax.tree_util.register_pytree_node_class
+class Nameless:
+    """Registered without names for its children."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def tree_flatten(self) -> Any:
+        return (self.data,), None
+
+    @classmethod
+    def tree_unflatten(cls, aux: Any, children: Any) -> Any:
+        return cls(*children)
+
+
+def test_a_type_without_names_for_its_children_is_named() -> None:
+    with pytest.raises(AutoVmapError, match=says("H (at H.stored[", "in a Nameless) is float32")):
+        auto_vmap(H=2)(lambda H: H)(Matrix(Nameless(jnp.ones(3))))  # pyright: ignore

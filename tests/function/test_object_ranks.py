@@ -282,3 +282,13 @@ class TestRefused:
         assert answering(lambda self: "(3)")(jnp.ones((5, 3))).shape == (5, 3)
         with pytest.raises(ValueError, match="fixed size 3, but got 2"):
             answering(lambda self: "(3)")(jnp.ones((5, 2)))
+
+
+@pytest.mark.parametrize("others", [(), (1,)])
+def test_a_rule_in_the_first_place_is_told_from_a_function(others: tuple[Any, ...]) -> None:
+    with pytest.raises(SpecError, match=says("name the parameter, as in @auto_vmap(x=lambda")):
+
+        class Event:
+            @auto_vmap(lambda self: 1, *others)
+            def total(self, x, y=0):
+                return x.sum() + y

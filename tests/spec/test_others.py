@@ -109,3 +109,10 @@ class TestAxes:
             both.plan(jnp.ones((5, 3))).code()
         assert "def call(" in both.plan_with_outputs(jnp.ones((5, 3))).code()
         assert "result[...]" in str(both.plan(jnp.ones((5, 3))).vmaps)
+
+
+def test_a_key_that_the_others_cover_is_not_told_to_be_declared() -> None:
+    decorated = auto_vmap(p={"w": 2, ...: None})(lambda p: p)
+    with pytest.raises(SpecError, match=says("['w'] declared but absent", "all others (...)")) as e:
+        decorated({"v": 1.0})
+    assert "not declared" not in str(e.value)

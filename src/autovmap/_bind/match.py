@@ -160,14 +160,14 @@ def _by_name(
         if name not in names and not isinstance(child, NoArray)  # a static field is one
     ]
     if unknown:
-        raise SpecError(_unknown_names(unknown, list(declared), names, value, path, what))
+        raise SpecError(_unknown_names(unknown, tree, names, value, path, what))
     left_out = Undeclared(tuple(declared), tuple(names))
     return [tree.child(name, left_out) for name in names]
 
 
 def _unknown_names(
     unknown: list[Hashable],
-    declared: list[Hashable],
+    tree: ByName,
     names: list[Hashable],
     value: Any,
     path: str,
@@ -176,9 +176,12 @@ def _unknown_names(
     word = "keys" if isinstance(value, Mapping) else "fields"
     static = [n for n in unknown if word == "fields" and hasattr(value, str(n))]
     remedy = f" ({static!r}: static, and so needs no {_noun(what)})" if static else ""
+    declared: list[Hashable] = [name for name, _ in tree.children]
     missing = [name for name in names if name not in declared]
-    also = f"; {missing!r} present but not declared" if missing else ""
-    if missing:
+    undeclared = [] if tree.others is not None else missing
+    also = f"; {undeclared!r} present but not declared" if undeclared else ""
+    rest = "" if tree.others is None else " and a rank for all others (...)"
+    if undeclared:
         do = "Remove what is absent, and declare what is there"
     elif set(unknown) <= set(static):
         do = "Remove what is absent"
@@ -187,7 +190,7 @@ def _unknown_names(
     return (
         f"{what}: the {word} of {path} differ from the declaration: {unknown!r} declared but "
         f"absent{remedy}{also}.\n{path} ({a(type(value).__name__)}) has {names!r}; the declaration "
-        f"has {declared!r}.\n{do}" + "".join(did_you_mean(name, missing) for name in unknown)
+        f"has {declared!r}{rest}.\n{do}" + "".join(did_you_mean(name, missing) for name in unknown)
     )
 
 

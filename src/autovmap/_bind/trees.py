@@ -165,6 +165,8 @@ def fresh(value: Any) -> Any:
 def holders(value: Any, fields: int = 0, holder: str = "") -> Iterator[str]:
     """For each leaf, the type that holds it, if it lies under fields of fields; else "".
 
+    The children of a type that is registered without names are fields too.
+
     >>> list(holders({"a": (1, 2), "b": 3}))
     ['', '', '']
     """
@@ -173,7 +175,7 @@ def holders(value: Any, fields: int = 0, holder: str = "") -> Iterator[str]:
         yield from [holder if fields > 1 else ""] * (value is not None)
         return
     for key, child in children:
-        if isinstance(key, GetAttrKey):
+        if isinstance(key, (GetAttrKey, FlattenedIndexKey)):
             yield from holders(child, fields + 1, type(value).__name__)
         else:
             yield from holders(child, fields, holder)
