@@ -380,6 +380,5 @@ def _signature(function: Any) -> inspect.Signature:
         name = getattr(function, "__name__", repr(function))
         raise SpecError(
             f"{name} has no signature that Python can read, so there are no parameters to rank; "
-            f"wrap it "
-            f"in a function of your own, as in lambda x: {name}(x)"
+            f"wrap it in a function of your own, as in lambda x: {name}(x)"
         ) from error

@@ -114,8 +114,7 @@ def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
         meant += f" or, for several parameters, auto_vmap({', '.join(map(repr, entries))})"
     return (
         f"{what}: {path} is a single leaf, {_shown(value)}, but its base rank is {declared!r}; "
-        f"give it "
-        f"a single rank.\nA rank is a count of dims, not a shape: 0 for a scalar, 1 for a "
+        "give it a single rank.\nA rank is a count of dims, not a shape: 0 for a scalar, 1 for a "
         f"vector, 2 for a matrix.\nDid you mean {meant}?"
     )
 

@@ -3,17 +3,14 @@
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import jax
 
 from autovmap._frames import leave_out_frames
 from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
-from autovmap._function.face import Face
+from autovmap._function.face import Face, Q, R
 from autovmap._function.methods import Change, JitRequest
-
-Q = ParamSpec("Q")
-R = TypeVar("R", covariant=True)
 
 
 @jax.tree_util.register_pytree_with_keys_class

@@ -4,17 +4,7 @@ import functools
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    ParamSpec,
-    Self,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Self, cast, overload
 
 import jax
 
@@ -22,17 +12,13 @@ from autovmap._bind.leaves import refuse_no_node
 from autovmap._cache import BoundedCache
 from autovmap._frames import warn
 from autovmap._function.engine import Engine
-from autovmap._function.face import Face
+from autovmap._function.face import Face, P, Q, R, S
 from autovmap._function.identity import by_name, keep_abstract
 from autovmap._function.methods import NO_REQUEST, Change, JitRequest
 
 if TYPE_CHECKING:
     from autovmap._ways.jit import JitOptions
 
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R", covariant=True)
-S = TypeVar("S")
 
 STEP = "jit: compiled once for each structure, shapes, dtypes and static values"
 EIGHTH = 8

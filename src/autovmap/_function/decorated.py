@@ -4,7 +4,7 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
 
 from autovmap._cache import BoundedCache
 from autovmap._frames import leave_out_frames
@@ -12,7 +12,7 @@ from autovmap._function.bound import BoundAutoVmapped, attributes_of, bind
 from autovmap._function.compiled import Jitted, count_compiled, make_jitted
 from autovmap._function.definition import Variant
 from autovmap._function.engine import Engine
-from autovmap._function.face import Face
+from autovmap._function.face import Face, P, Q, R, S
 from autovmap._function.identity import (
     adopt,
     by_name,
@@ -30,10 +30,6 @@ from autovmap.errors import SpecError
 if TYPE_CHECKING:
     from autovmap._ways.jit import JitOptions
 
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R", covariant=True)
-S = TypeVar("S")
 
 VARIANTS = 64
 """How many of a function's variants (`f.batch(10)`, ...) are kept, each with its plans."""
@@ -172,8 +168,7 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
                 raise SpecError(
                     f"{engine.name}: .lift(...) on the decorator takes the first parameter of a "
                     f"method to be its object if it is called self; here it is {first!r}: rename "
-                    f"it, "
-                    f"or lift the method where it is called, obj.{name}.lift(...)"
+                    f"it, or lift the method where it is called, obj.{name}.lift(...)"
                 )
             self._take(engine.as_method())
 

@@ -5,18 +5,15 @@ is said is kept until there is a function: names of parameters are checked then.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
 from autovmap._frames import interface
 from autovmap._function.bound import BoundAutoVmapped
 from autovmap._function.compiled import BoundJitted, Jitted, bound_jitted
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.definition import Definition
+from autovmap._function.face import P, R, S
 from autovmap._function.methods import NO_REQUEST, Change, Compiled, JitRequest, Lifted, Methods
-
-P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
-S = TypeVar("S")
 
 if TYPE_CHECKING:
     from builtins import classmethod as ClassMethod

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from autovmap._ways.bucket_program import BucketStats
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)
+S = TypeVar("S")
+"""Parameters and result of a function; of a method without its object, and that object."""
 
 
 class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):

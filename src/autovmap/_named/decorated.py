@@ -103,9 +103,8 @@ def _checked_options(options: Mapping[str, Any], pattern: Pattern) -> Mapping[st
         if name in SAID_BY_PATTERN:
             raise SpecError(
                 f"named_vmap: {name}={value_text(value)} is not needed: the pattern itself says "
-                f"where each axis is, and its names are the axis names for collectives; leave "
-                f"{name} out"
-                f"\n  {pattern.text}"
+                "where each axis is, and its names are the axis names for collectives; leave "
+                f"{name} out\n  {pattern.text}"
             )
         if name == "strict" and value is False:
             raise SpecError(

@@ -219,12 +219,11 @@ def check_extent(spec: Spec) -> None:
     for name in (name for group in spec.extent.groups for name in group):
         if name not in ranked:
             parts = re.split(r"[\s,]+", name) if isinstance(cast("object", name), str) else []
-            apart = f"; write .outer({', '.join(map(repr, parts))})"
+            several = len(parts) > 1 and set(parts) <= set(ranked)
+            apart = f"; write .outer({', '.join(map(repr, parts))})" if several else ""
             raise SpecError(
                 f"{spec.function}.outer(): {name!r} is not a ranked parameter; the ranked "
-                f"parameters are: {', '.join(ranked) or 'none'}"
-                + apart
-                * (len(parts) > 1 and set(parts) <= set(ranked))
+                f"parameters are: {', '.join(ranked) or 'none'}{apart}"
             )
         if name in seen:
             raise SpecError(f"{spec.function}.outer(): {name!r} appears twice")

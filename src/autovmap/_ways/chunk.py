@@ -151,8 +151,7 @@ def plan_chunks(
             f"{plan.function}.chunk({examples}): {total} examples are still run at once, and only "
             f"splitting {shown} would make them fewer; a collective over a named axis would then "
             f"see only a part of it, so allow {math.prod(int(layer.size) for layer in named)} "
-            f"examples at "
-            f"once, or leave axis_name out"
+            "examples at once, or leave axis_name out"
         )
     return _cut(plan, steps, overlaps, _order(plan.layers, sharded))
 
