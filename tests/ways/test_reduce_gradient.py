@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.custom_derivatives import linear_call
 
 from autovmap import auto_vmap
 from autovmap._ways import reduce_units
@@ -68,6 +69,7 @@ def remade(w: Any, x: Any, steps: int) -> Any:
     return x.sum()
 
 
+W = normal(3)
 P = {"a": normal(3, 4), "b": normal(4, 2)}
 KEY = jax.random.key(0)
 Case = tuple[Any, dict[str, Any], tuple[Any, ...], dict[str, Any]]
@@ -105,6 +107,7 @@ CASES: dict[str, Case] = {
         (normal(3), normal(9, 3), KEY),
         {},
     ),
+    "a rule": (auto_vmap(x=1)(lambda w, x: jax.nn.relu(w * x).sum()), {}, (W, normal(9, 3)), {}),
     "static": (auto_vmap(x=1)(remade), {}, (normal(3), normal(9, 3), 3), {}),
     "a number": (auto_vmap(x=0)(lambda w, x: jnp.sin(w * x)), {}, (2.0, normal(9)), {}),
     "no batch": (auto_vmap(x=1, y=1)(mlp), {}, (P, normal(3), normal(2)), {}),
@@ -209,6 +212,18 @@ def clipped(x: Any) -> Any:
 clipped.defvjp(lambda x: (x, None), lambda _, g: (g / jnp.maximum(1, jnp.linalg.norm(g)),))
 
 
+@jax.custom_jvp
+def clipped_by_rule(x: Any) -> Any:
+    """As `clipped`, by a rule whose derivative has a transpose of its own."""
+    return x * 1.0
+
+
+@clipped_by_rule.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    clip = lambda _, g: g / jnp.maximum(1, jnp.linalg.norm(g))  # noqa: E731
+    return primals[0] * 1.0, linear_call(lambda _, t: t, clip, (), tangents[0])
+
+
 def half(w: Any, x: Any) -> Any:
     return ((w * x).astype(jnp.float16) * 100).sum().astype(jnp.float32)
 
@@ -246,6 +261,25 @@ def test_where_it_is_not_the_same_it_is_not_done(case: str, way: str, summed: li
     assert not any(summed)
 
 
+@pytest.mark.parametrize("way", ["plain", "jit", "chunk", "one at a time"])
+def test_a_transpose_in_a_rule_is_not_done_to_the_sum(way: str, summed: list[bool]) -> None:
+    w, x = normal(3), normal(9, 3)
+    looped = lambda w, x: lax.scan(  # noqa: E731
+        lambda c, v: (c + clipped_by_rule(w) * v, None), x, x
+    )[0].sum()
+    for function in (lambda w, x: 9 * clipped_by_rule(w) @ x, looped):
+        plain = auto_vmap(x=1)(function).lift(jax.grad)
+        want = plain.loop()(w, x).sum(0)
+        try:
+            got = WAYS[way](plain.reduce("sum"))(w, x)
+        except NotImplementedError:  # JAX maps no `linear_call`, here as in the plain call
+            with pytest.raises(NotImplementedError, match="linear_call"):
+                plain(w, x)
+        else:
+            np.testing.assert_allclose(got, want, rtol=1e-4)
+    assert not any(summed)
+
+
 def test_other_folds_and_axes_are_those_of_examples(summed: list[bool]) -> None:
     f, _, args, _ = CASES["crossed"]
     plain = f.lift(jax.grad)
@@ -266,6 +300,20 @@ def test_one_bad_example_spoils_what_it_would(bad: float) -> None:
     want = folded(plain, jnp.sum, (w, x), {})
     for way in ("plain", "chunk", "one at a time"):
         np.testing.assert_allclose(WAYS[way](plain.reduce("sum"))(w, x), want, rtol=1e-4)
+
+
+@pytest.mark.parametrize("way", ["plain", "chunk", "one at a time"])
+def test_gradients_that_are_not_finite_are_those_of_the_sum(way: str, summed: list[bool]) -> None:
+    """As `jax.grad` of a sum has them: one by one they are nan where a factor of 0 meets inf."""
+    root = auto_vmap(x=0)(lambda w, x: jnp.sqrt(w) * x)
+    x = jnp.arange(4.0)
+    for w in (0.0, 1.0):
+        one_by_one = root.lift(jax.grad)(w, x).sum()
+        got = WAYS[way](root.lift(jax.grad).reduce("sum"))(w, x)
+        if way == "plain" or w:  # a chunk's is that of the chunk's sum
+            np.testing.assert_allclose(got, jax.grad(lambda w: root(w, x).sum())(w))
+        assert jnp.isfinite(got) == jnp.isfinite(one_by_one)
+    assert all(summed)
 
 
 @pytest.mark.slow

@@ -30,7 +30,8 @@ NOT_LINEAR = ("custom_vjp", "custom_vmap", "custom_transpose", "linear_call", "p
 """What primitives begin with whose derivatives are the user's own.
 
 A rule that clips what comes back to a parameter clips each example's gradient here, and their sum
-there. (A `custom_jvp` is safe: JAX transposes its rule, which only a linear one survives.)
+there. (A `custom_jvp` alone is safe: JAX transposes its rule, which only a linear one survives. But
+one of these may stand in the rule.)
 """
 
 
@@ -174,7 +175,7 @@ def summed_gradients(
     places = [once.places.index(i) for i in once.places if i not in gradients]
     program = _program(plan, body, leaves, shapes, [once.places[i] for i in places])
     widest = max(jnp.finfo(x.dtype).bits for x in shapes)
-    if not _is_linear(program, max(widest, 32)):
+    if not _is_linear(program, max(widest, 32)) or _rules_are_not_linear(program, shapes):
         return None
     if elsewhere:
         return Summed(gradients, shapes, body.at_shifts)
@@ -247,3 +248,23 @@ def _is_linear(program: Any, bits: int) -> bool:
             if jnp.issubdtype(dtype, np.floating) and jnp.finfo(dtype).bits < bits:
                 return False
     return True
+
+
+def _rules_are_not_linear(program: Any, shapes: Sequence[Any]) -> bool:
+    """Whether a derivative that a `custom_jvp` gives is transposed by a rule of the user's own."""
+    names = {equation.primitive.name for equation in equations(program)}
+    if not any(name.startswith("custom_jvp") for name in names):
+        return False
+    from jax.extend.core import jaxpr_as_fun
+
+    run = jaxpr_as_fun(program)
+
+    def tangent(shifts: Sequence[Any], *mapped: Any) -> Any:
+        value = lambda *shifts: run(*shifts, *mapped)[0]  # noqa: E731
+        return jax.jvp(value, tuple(shifts), tuple(shifts))
+
+    rest = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in program.in_avals[len(shapes) :]]
+    rules = jax.make_jaxpr(tangent)(shapes, *rest)
+    return bool(rules.effects) or any(
+        equation.primitive.name.startswith(NOT_LINEAR) for equation in equations(rules)
+    )
