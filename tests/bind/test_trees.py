@@ -1,5 +1,6 @@
 """`autovmap._bind.trees`: a declaration against an argument."""
 
+from collections import UserDict
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -7,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import GetAttrKey
 
-from autovmap import SpecError, like
+from autovmap import SpecError, auto_vmap, like
 from autovmap._bind.match import match
 from autovmap._bind.trees import flatten, one_level
 from autovmap._spec.ranks import UNMAPPED, Core, plain
@@ -22,6 +24,38 @@ class Pair(NamedTuple):
 
     w: Any
     b: Any
+
+
+class Fields(UserDict[str, Any]):
+    """A mapping for Python, whose children are fields for JAX, as chex makes dataclasses."""
+
+
+class Values(UserDict[str, Any]):
+    """A mapping for Python, whose children have no names for JAX, as haiku's are."""
+
+
+jax.tree_util.register_pytree_with_keys(
+    Fields,
+    lambda x: ([(GetAttrKey(name), x[name]) for name in x], tuple(x)),
+    lambda names, children: Fields(zip(names, children, strict=True)),
+)
+jax.tree_util.register_pytree_node(
+    Values,
+    lambda x: (tuple(x.values()), tuple(x)),
+    lambda names, children: Values(zip(names, children, strict=True)),
+)
+
+
+@pytest.mark.parametrize("cls", [Fields, Values])
+def test_like_a_mapping_that_jax_takes_for_another_node(cls: type[Any]) -> None:
+    example = cls(w=jnp.ones((2, 3)), b=jnp.ones(2))
+    batch = cls(w=jnp.ones((5, 2, 3)), b=jnp.ones((4, 1, 2)))
+    for model in (example, batch):
+        ranks = [tree for _, tree, _ in match(like(example), model, "m", "f()")]
+        assert ranks == [Core(2), Core(1)]
+    ranked = auto_vmap(m=like(example))(lambda m: m["w"].sum() + m["b"].sum())
+    assert ranked(batch).shape == (4, 5)
+    assert ranked.chunk(3)(batch).shape == (4, 5)
 
 
 def test_one_level() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import jax
-from jax.tree_util import FlattenedIndexKey, GetAttrKey, keystr, tree_flatten_with_path
+from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
 from autovmap._plan.leaf import root
@@ -99,8 +99,11 @@ def _ranks_of(example: Any) -> Tree:
         mapped = kind_of(type(example)) is not Kind.OTHER
         return Core(len(shape)) if mapped else UNMAPPED
     nodes = tuple(_ranks_of(child) for _, child in children)
-    if isinstance(example, Mapping):
-        return ByName(tuple((key.key, node) for (key, _), node in zip(children, nodes)))  # noqa: B905
+    keys = [key for key, _ in children]
+    # What is a mapping for Python may have fields, or no names at all, for JAX.
+    if isinstance(example, Mapping) and all(isinstance(k, (DictKey, GetAttrKey)) for k in keys):
+        names = [key.key if isinstance(key, DictKey) else key.name for key in keys]
+        return ByName(tuple(zip(names, nodes, strict=True)))
     return ByIndex(type(example), tuple(keystr((key,)) for key, _ in children), nodes)
 
 
