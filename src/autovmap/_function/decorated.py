@@ -94,7 +94,7 @@ class AutoVmapped(Face[P, R, "Jitted[P, R]", "AutoVmapped[P, Any]"]):
         """Call the function on every example of a batch at once."""
         try:
             engine = self._engine
-            if engine.rules is not None:
+            if engine.object_ranks is not None:
                 engine = engine.for_call(args, kwargs)
             found = engine.shortcut.find(args, kwargs)
             if found is not None:

@@ -14,7 +14,7 @@ from autovmap._function.identity import Transform, is_made_of, is_method, shown_
 from autovmap._lines import is_array, value_text
 from autovmap._spec.annotations.scope import scope_of
 from autovmap._spec.options import checked_sizes, refuse_unknown_options
-from autovmap._spec.ranks import Rule, Tree, is_mapped, plain
+from autovmap._spec.ranks import FromSelf, Tree, is_mapped, plain
 from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Declaration, Spec, read_spec
 from autovmap._ways.options import PLAIN, Ways
 from autovmap.errors import SpecError
@@ -113,7 +113,7 @@ class Definition:
 
         return jit_options(self.spec, lambda: self.static, **given)
 
-    def answered(self, answers: Mapping[Rule, Tree]) -> Self:
+    def answered(self, answers: Mapping[FromSelf, Tree]) -> Self:
         """The engine with what the object answered as ranks."""
         declared = replace(self.declared, answers=tuple(answers.items()))
         return self._like(self.function, declared, self.ways, self.skip_first)

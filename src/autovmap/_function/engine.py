@@ -27,7 +27,7 @@ from autovmap._cache import BoundedCache
 from autovmap._frames import warn
 from autovmap._function.definition import Definition
 from autovmap._function.identity import in_class_body
-from autovmap._function.rules import Rules
+from autovmap._function.object_ranks import ObjectRanks
 from autovmap._plan.plan import PlanData
 from autovmap._run.fast import Shortcut
 from autovmap._run.grouping import FRONT, Grouping, declared_grouping
@@ -63,12 +63,12 @@ class Engine(Definition):
     ) -> None:
         """As `Definition`; that the ways of running fit the declaration is checked too."""
         super().__init__(function, declared, ways, signature, named_by, skip_first)
-        self.rules = None if declared.answers else Rules.of(self.outline)
+        self.object_ranks = None if declared.answers else ObjectRanks.of(self.outline)
         """The ranks that the object of a method is asked for at each call, if any."""
-        if self.rules is not None and not self.skip_first:
+        if self.object_ranks is not None and not self.skip_first:
             later = skip_first is None and in_class_body(function)
             if not (later or inspect.ismethod(function)):
-                raise self.rules.no_object()
+                raise self.object_ranks.no_object()
         options = self.outline.options
         checked_ways(ways, options.axis_name, options.stretch_outputs, self.name)
         if self.outline.reduce is not None:
@@ -100,7 +100,7 @@ class Engine(Definition):
 
     def for_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Engine":
         """The engine for a call: another one only where its object is asked for ranks."""
-        return self if self.rules is None else self.rules.engine(self, args, kwargs)
+        return self if self.object_ranks is None else self.object_ranks.engine(self, args, kwargs)
 
     def for_object(self, first: tuple[Any, ...]) -> "Engine":
         """The same, where nothing of a call but its object is known, if that."""
@@ -197,7 +197,7 @@ class Engine(Definition):
         `parts` and `state` are those of a kept program; under `f.jit()` they are decided here.
         `like` is the call as it was bound outside, if it was.
         """
-        if self.rules is not None:
+        if self.object_ranks is not None:
             return self.for_call(args, kwargs).run_traced(args, kwargs, parts, state)
         call = None if like is None else self.binder.again(like, args, kwargs)
         call = call or self.bind(args, kwargs)
@@ -256,11 +256,11 @@ class Engine(Definition):
 
     def stats(self) -> "BucketStats":
         """What the calls of a bucketed function have come to, whatever its object answered."""
-        if self.rules is None:
+        if self.object_ranks is None:
             return self.programs.stats()
         from autovmap._ways.bucket_program import BucketStats
 
-        parts = [astuple(engine.programs.stats()) for engine in self.rules.engines()]
+        parts = [astuple(engine.programs.stats()) for engine in self.object_ranks.engines()]
         return BucketStats(*map(sum, zip(*parts, strict=True)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from autovmap._bind.binder import Call
 from autovmap._function.engine import Engine
-from autovmap._function.rules import from_object
+from autovmap._function.object_ranks import from_object
 from autovmap._run.nest import naming
 from autovmap._run.steps import prepared
 from autovmap._show.facts import Example, Noted, calling, outputs_of, result_shapes
@@ -14,7 +14,7 @@ from autovmap._show.plan import Plan
 from autovmap._ways.options import PLAIN
 from autovmap._ways.parts import run_in_way, stretched
 from autovmap._ways.program import current_mesh, sharded_axes
-from autovmap._ways.words import repetition, steps
+from autovmap._ways.words import repetition, way_words
 
 
 def plan_of(
@@ -59,7 +59,7 @@ def _steps(
         mesh = dict(current_mesh(engine.ways.shard.mesh, engine.name).shape)
     folds = engine.spec.reduce is not None
     facts = (call.planned.plan, engine.ways, sized, sharded_axes(call), mesh, folds)
-    said = answers + steps(*facts)
+    said = answers + way_words(*facts)
     if effects and (why := repetition(*facts)):
         what = "side effects happen twice for some examples"
         said += (f"effects: {what}, as {why}",)

@@ -24,7 +24,7 @@ from autovmap._named.notation import (
 from autovmap._named.rules import Entry, Sizes, entries, read_sizes
 from autovmap._named.sizes import Given, Solved, solve
 from autovmap._plan.core import CoreSizes
-from autovmap._plan.keys import Lacks, folded, is_like_raw_key, raw_key_error
+from autovmap._plan.keys import Lacks, folded_in, is_like_raw_key, raw_key_error
 from autovmap._plan.layers import layers, leaf_steps
 from autovmap._plan.leaf import Dim, Leaf, describe
 from autovmap._plan.outputs import Group, Item
@@ -65,7 +65,7 @@ def make_pattern_plan(
         first.append(steps)
     if lacks and options.randomness == "error":
         raise _one_key(pattern, given[next(iter(lacks))], function)
-    rows = [folded(leaf, batch) if row in lacks else leaf for row, leaf in enumerate(leaves)]
+    rows = [folded_in(leaf, batch) if row in lacks else leaf for row, leaf in enumerate(leaves)]
     names = [key if isinstance(key, str) else None for key in order]
     return PlanData(
         function=function,

@@ -26,7 +26,7 @@ def lacking(leaf: Leaf, batch: Shape) -> Lacks:
     return tuple(found)
 
 
-def folds(
+def fold_ins(
     leaves: Sequence[Leaf],
     batch: Shape,
     randomness: Randomness | None,
@@ -104,6 +104,6 @@ def raw_key_error(
     )
 
 
-def folded(leaf: Leaf, batch: Shape) -> Leaf:
+def folded_in(leaf: Leaf, batch: Shape) -> Leaf:
     """A key as it is mapped once an index is folded in: it has the whole batch shape in front."""
     return replace(leaf, shape=batch + leaf.core, position=0, offset=0, placed=None)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from autovmap._plan.broadcast import axis_text, batch_shape, promotion, refuse_stretching
 from autovmap._plan.core import NO_SIZES, CoreSizes
-from autovmap._plan.keys import folded, folds
+from autovmap._plan.keys import fold_ins, folded_in
 from autovmap._plan.layers import Layer, layers, leaf_steps
 from autovmap._plan.leaf import Leaf, Shape, shape_text, tuple_text
 from autovmap._plan.outputs import Group, output_steps
@@ -88,7 +88,7 @@ class PlanData:
         """Whether the function is called as it is."""
         return not self.layers and not self.batch_shape
 
-    def fold(self, row: int) -> FoldIn | None:
+    def fold_in(self, row: int) -> FoldIn | None:
         """The step by which an example's index is folded into a leaf, if it is such a key."""
         return next((step for step in self.before[row] if isinstance(step, FoldIn)), None)
 
@@ -109,8 +109,8 @@ def make_plan(
     if options.strict:
         refuse_stretching(leaves, function)
     batch = extended(batch_shape(leaves, function, options.axis_name), extent, function)
-    lacks = folds(leaves, batch, options.randomness, function, extent.prepended)
-    rows = [folded(leaf, batch) if i in lacks else leaf for i, leaf in enumerate(leaves)]
+    lacks = fold_ins(leaves, batch, options.randomness, function, extent.prepended)
+    rows = [folded_in(leaf, batch) if i in lacks else leaf for i, leaf in enumerate(leaves)]
     return PlanData(
         function=function,
         batch_shape=batch,

@@ -137,7 +137,7 @@ class Arguments:
             place, steps = places[row], self.plan.before[row]
             given = f"jax.numpy.asarray({place})" if self.converted(row) else place
             refuse_symbols(self.plan, row)
-            fold = self.names.fresh("fold") if self.plan.fold(row) else ""
+            fold = self.names.fresh("fold") if self.plan.fold_in(row) else ""
             lines += step_lines(place, steps, given, fold)
         stars = [p for p in self.direct if p.how == "star" and any(map(self.changed, p.rows))]
         return [*(f"{p.name} = list({p.name})" for p in stars[:1]), *lines]

@@ -171,7 +171,7 @@ def _keys(plan: PlanData) -> list[str]:
     """What becomes of keys that serve several examples."""
     lines: list[str] = []
     for i, leaf in enumerate(plan.leaves):
-        if (fold := plan.fold(i)) is not None:
+        if (fold := plan.fold_in(i)) is not None:
             lines.append(f"key {leaf.path}: {step_words(fold)}")
         elif leaf.key and (
             shared := [size for _, size in lacking(leaf, plan.batch_shape) if size != 1]

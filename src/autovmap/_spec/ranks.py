@@ -52,7 +52,7 @@ class Unmapped:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Rule:
+class FromSelf:
     """A rank, or a rank tree, that the object of a method is asked for at each call."""
 
     function: Callable[[Any], Any]
@@ -204,7 +204,9 @@ class Each:
     child: "Tree"
 
 
-Rank: TypeAlias = Core | Key | Unmapped | Rule | NoArray | Either | Absent | Undeclared | OneBatch
+Rank: TypeAlias = (
+    Core | Key | Unmapped | FromSelf | NoArray | Either | Absent | Undeclared | OneBatch
+)
 Tree: TypeAlias = Rank | Position | Mark | ByName | ByIndex | ByValue | OfValue | Each
 Children: TypeAlias = list[tuple[str, Any]]
 """A node's children, each behind the label with which its path goes on (`.w`, `[0]`)."""
@@ -214,7 +216,7 @@ OneLevel: TypeAlias = Callable[[Any], Children | None]
 UNMAPPED = Unmapped()
 UNRANKED = (Unmapped, NoArray, Undeclared)
 NODES = (
-    *(Core, Key, Unmapped, Rule, NoArray, Either, Absent, Undeclared, OneBatch),
+    *(Core, Key, Unmapped, FromSelf, NoArray, Either, Absent, Undeclared, OneBatch),
     *(Position, Mark, ByName, ByIndex, ByValue, OfValue, Each),
 )
 
@@ -241,7 +243,7 @@ def plain(tree: Tree) -> Any:
             return value
         case Key():
             return "key"
-        case Rule():
+        case FromSelf():
             return tree
         case Unmapped() | NoArray() | Absent() | Undeclared():
             return None
@@ -291,15 +293,15 @@ def leaves_of(tree: Tree) -> Iterator[Rank | Position | Mark]:
             yield leaf
 
 
-def answered(tree: Tree, answers: Mapping[Rule, Tree]) -> Tree:
-    """The tree with what the object answered in the places of the rules.
+def answered(tree: Tree, answers: Mapping[FromSelf, Tree]) -> Tree:
+    """The tree with what the object answered in the places of the questions.
 
-    >>> rule = Rule(lambda self: self.ndim)
-    >>> plain(answered(ByName((("a", rule), ("b", Core(0)))), {rule: Core(2)}))
+    >>> rank = FromSelf(lambda self: self.ndim)
+    >>> plain(answered(ByName((("a", rank), ("b", Core(0)))), {rank: Core(2)}))
     {'a': 2, 'b': 0}
     """
     match tree:
-        case Rule():
+        case FromSelf():
             return answers[tree]
         case ByName(children=named, others=others):
             children = tuple((key, answered(child, answers)) for key, child in named)

@@ -18,12 +18,12 @@ from autovmap._spec.ranks import (
     Children,
     Core,
     Each,
+    FromSelf,
     Key,
     OneBatch,
     OneLevel,
     PerValue,
     Position,
-    Rule,
     Tree,
 )
 from autovmap.errors import SpecError
@@ -116,7 +116,7 @@ def _rank_leaf(raw: Any, path: str) -> Tree:
         dims = read_core_shape(raw, path)
         return Core(len(dims), dims, shaped=True)
     if callable(raw) and not isinstance(raw, type):
-        return Rule(raw)
+        return FromSelf(raw)
     if isinstance(raw, bool) or not isinstance(raw, numbers.Integral):
         if is_array(raw) and not isinstance(raw, np.generic):  # those are told by their type
             raise SpecError(

@@ -17,9 +17,9 @@ from autovmap._spec.ranks import (
     ByIndex,
     ByName,
     ByValue,
+    FromSelf,
     OneLevel,
     PerValue,
-    Rule,
     Tree,
     answered,
     dims_of,
@@ -81,7 +81,7 @@ class Spec:
     numpy_calls: bool = False
     unread: tuple[str, ...] = ()
     """Parameters whose ranks stand in annotations that are still to be read."""
-    ruled: tuple[str, ...] = ()
+    from_self: tuple[str, ...] = ()
     """Parameters of which the object of a method is asked for a rank."""
 
     def parameter(self, name: str) -> Parameter | None:
@@ -115,7 +115,7 @@ class Declaration:
     numpy_calls: bool = False
     """Whether calls are as those of `np.vectorize`: numbers and lists of numbers are arrays, and
     a default that is left out is the function's own."""
-    answers: tuple[tuple[Rule, Tree], ...] = ()
+    answers: tuple[tuple[FromSelf, Tree], ...] = ()
     """What the object of a method answered, where it is asked for ranks."""
 
     def said(self) -> tuple[Any, ...] | None:
@@ -165,7 +165,7 @@ def read_spec(
         name: read_rank(raw, f"{function}(): base rank {name}", one_level)
         for name, raw in ranks.items()
     }
-    ruled = tuple(p.name for p in parameters if _is_ruled(trees.get(p.name, UNMAPPED)))
+    from_self = tuple(p.name for p in parameters if _is_from_self(trees.get(p.name, UNMAPPED)))
     if declared.answers:
         trees = {name: answered(tree, dict(declared.answers)) for name, tree in trees.items()}
     for p in parameters:
@@ -206,7 +206,7 @@ def read_spec(
         declared.gradient,
         declared.numpy_calls,
         unread,
-        ruled,
+        from_self,
     )
     check_extent(spec)
     return spec
@@ -370,9 +370,9 @@ def _positions(
     return lambda name: by_name.get(name, others)
 
 
-def _is_ruled(tree: Tree) -> bool:
+def _is_from_self(tree: Tree) -> bool:
     """Whether the object of a method is asked for a rank in the tree."""
-    return any(isinstance(leaf, Rule) for leaf in leaves_of(tree))
+    return any(isinstance(leaf, FromSelf) for leaf in leaves_of(tree))
 
 
 def _in_order(tree: Tree, further: Tree) -> Tree:

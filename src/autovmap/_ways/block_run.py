@@ -36,7 +36,9 @@ def run_blocks(
     """
     plan = blocks.plan
     take = [
-        _taking(plan.leaves[i], leaf, plan.fold(i), plan.batch_shape) if i in plan.mapped else None
+        _taking(plan.leaves[i], leaf, plan.fold_in(i), plan.batch_shape)
+        if i in plan.mapped
+        else None
         for i, leaf in enumerate(leaves)
     ]
     results: list[Any] = []

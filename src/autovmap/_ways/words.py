@@ -87,7 +87,7 @@ def _name(value: Any) -> str:
     return getattr(value, "__name__", "...") if callable(value) else repr(value)
 
 
-def steps(
+def way_words(
     plan: PlanData,
     ways: Ways,
     sized: Sized | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from autovmap._spec.annotations.scope import Scope
 from autovmap._spec.annotations.shapes import core_dims, is_batch, is_jaxtyped, is_pytree, jaxtyping
-from autovmap._spec.ranks import Core, Either, Key, Position, Rule, Tree, leaves_of
+from autovmap._spec.ranks import Core, Either, FromSelf, Key, Position, Tree, leaves_of
 from autovmap._spec.spec import Spec
 
 ANY_DIMS = "..."
@@ -103,7 +103,7 @@ def _base(leaf: Tree) -> int | None:
             return rank
         case Key():
             return 0
-        case Rule():
+        case FromSelf():
             return -1
         case Either(choices=choices):
             ranks = {_base(choice.rank) for choice in choices}

@@ -1,7 +1,7 @@
 """Ranks that the object of a method knows: asked for at each call, remembered by the answers.
 
-A declaration with such a rule says nothing of ranks by itself. For each combination of answers
-there is an engine of its own, under the declaration with the answers in the rules' places; so
+A declaration with such a question says nothing of ranks by itself. For each combination of answers
+there is an engine of its own, under the declaration with the answers in the questions' places; so
 plans and compiled programs are found as fast as those of fixed ranks.
 """
 
@@ -14,7 +14,7 @@ import jax
 from autovmap._bind.kinds import is_traced
 from autovmap._bind.trees import one_level
 from autovmap._cache import BoundedCache
-from autovmap._spec.ranks import Rule, Tree, leaves_of, plain
+from autovmap._spec.ranks import FromSelf, Tree, leaves_of, plain
 from autovmap._spec.reading import read_rank
 from autovmap._spec.spec import Spec
 from autovmap.errors import SpecError
@@ -30,27 +30,27 @@ class Answered(Protocol):
     signature: inspect.Signature
     skip_first: bool
 
-    def answered(self, answers: Mapping[Rule, Tree]) -> Self:
-        """The engine with answers in the rules' places."""
+    def answered(self, answers: Mapping[FromSelf, Tree]) -> Self:
+        """The engine with answers in the questions' places."""
         ...
 
 
-class Rules:
-    """The rules of one declaration, each with the parameter that it first stands at."""
+class ObjectRanks:
+    """What one declaration asks the object for, each with the parameter that it first stands at."""
 
     def __init__(self, spec: Spec) -> None:
         self._function = spec.function
-        self._parameters: dict[Rule, str] = {}
+        self._parameters: dict[FromSelf, str] = {}
         for parameter in spec.parameters:
             for leaf in leaves_of(parameter.rank):
-                if isinstance(leaf, Rule):
+                if isinstance(leaf, FromSelf):
                     self._parameters.setdefault(leaf, parameter.name)
         self._engines: BoundedCache[Any] = BoundedCache(ENGINES)
 
     @classmethod
-    def of(cls, spec: Spec) -> "Rules | None":
-        """The rules of a declaration, if it has any."""
-        return cls(spec) if spec.ruled else None
+    def of(cls, spec: Spec) -> "ObjectRanks | None":
+        """What a declaration asks for, if anything."""
+        return cls(spec) if spec.from_self else None
 
     def engine(self, engine: Answered, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """The engine for a call's object.
@@ -60,15 +60,15 @@ class Rules:
         """
         instance = self._instance(engine, args, kwargs)
         answers: list[Any] = []
-        for rule in self._parameters:
-            answer = self._ask(rule, instance)
-            answers.append(answer if type(answer) is int else self._read(rule, answer))
+        for question in self._parameters:
+            answer = self._ask(question, instance)
+            answers.append(answer if type(answer) is int else self._read(question, answer))
         key = tuple(answers)
         found = self._engines.get(key)
         if found is None:
             trees = {
-                rule: self._read(rule, answer)
-                for rule, answer in zip(self._parameters, answers, strict=True)
+                question: self._read(question, answer)
+                for question, answer in zip(self._parameters, answers, strict=True)
             }
             found = self._engines.keep(key, engine.answered(trees))
         return found
@@ -89,36 +89,36 @@ class Rules:
             raise TypeError(f"{self._function}() missing a required argument: {first!r}")
         return kwargs[first]
 
-    def _ask(self, rule: Rule, instance: Any) -> Any:
+    def _ask(self, question: FromSelf, instance: Any) -> Any:
         try:
-            answer = rule.function(instance)
+            answer = question.function(instance)
         except jax.errors.JAXTypeError as error:
-            raise SpecError(self._traced(rule)) from error
+            raise SpecError(self._traced(question)) from error
         except Exception as error:
             error.add_note(
-                f"raised by the function that gives the base rank of {self._parameters[rule]}"
+                f"raised by the function that gives the base rank of {self._parameters[question]}"
             )
             raise
         if is_traced(answer):
-            raise SpecError(self._traced(rule))
+            raise SpecError(self._traced(question))
         return answer
 
-    def _read(self, rule: Rule, answer: Any) -> Tree:
-        path = f"{self._function}(): base rank {self._parameters[rule]}, from self"
+    def _read(self, question: FromSelf, answer: Any) -> Tree:
+        path = f"{self._function}(): base rank {self._parameters[question]}, from self"
         found = read_rank(answer, path, one_level)
-        if any(isinstance(leaf, Rule) for leaf in leaves_of(found)):
+        if any(isinstance(leaf, FromSelf) for leaf in leaves_of(found)):
             raise SpecError(f"{path}: the function returned another function; return ranks")
         return found
 
-    def _traced(self, rule: Rule) -> str:
+    def _traced(self, question: FromSelf) -> str:
         return (
-            f"{self._function}(): base rank {self._parameters[rule]}, from self: it depends on "
+            f"{self._function}(): base rank {self._parameters[question]}, from self: it depends on "
             f"the values of an array that is traced here, as in a compiled call. A rank can depend "
             f"only on what is static in self: shapes, dtypes, and fields that are not arrays"
         )
 
     def no_object(self) -> SpecError:
-        """What to say where a rule has no object to ask."""
+        """What to say where there is no object to ask."""
         name = next(iter(self._parameters.values()))
         return SpecError(
             f"{self._function}(): base rank {name}: got a function. A function is for methods, "
@@ -134,4 +134,4 @@ def from_object(spec: Spec) -> tuple[str, ...]:
     """
     ranks = {parameter.name: parameter.rank for parameter in spec.parameters}
     first = spec.parameters[0].name if spec.parameters else ""
-    return tuple(f"{name}: rank {plain(ranks[name])!r}, from {first}" for name in spec.ruled)
+    return tuple(f"{name}: rank {plain(ranks[name])!r}, from {first}" for name in spec.from_self)
