@@ -57,16 +57,7 @@ def style_of(
     class_first: bool,
 ) -> Style:
     """Bind once for all calls of this style, as the same arguments always find the same places."""
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        why = _unexpected(signature, kwargs) or _too_many(signature, args) or str(error)
-        if spec.numpy_calls and spec.signature is not None and "positional" not in why:
-            expected = len(spec.signature.inputs or ())
-            why = (
-                f"wrong number of positional arguments: expected {expected}, got {len(args)}: {why}"
-            )
-        raise TypeError(f"{spec.function}() {why}") from None
+    check_arguments(spec, signature, args, kwargs)
     _check_operands(spec, len(args))
     default_args, default_kwargs = _defaults(spec, signature, len(args), kwargs)
     order = {parameter.name: i for i, parameter in enumerate(spec.parameters)}
@@ -82,6 +73,26 @@ def style_of(
     ranked = {slot.place for slot in found}
     shared = tuple(slot.place for slot in given if slot.place not in ranked)
     return Style(tuple(found), default_args, default_kwargs, checked, plain, places, shared)
+
+
+def check_arguments(
+    spec: Spec, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """Check that a call's arguments fit the parameters.
+
+    Raises:
+        TypeError: one is missing, unexpected or given twice.
+    """
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        why = _unexpected(signature, kwargs) or _too_many(signature, args) or str(error)
+        if spec.numpy_calls and spec.signature is not None and "positional" not in why:
+            expected = len(spec.signature.inputs or ())
+            why = (
+                f"wrong number of positional arguments: expected {expected}, got {len(args)}: {why}"
+            )
+        raise TypeError(f"{spec.function}() {why}") from None
 
 
 def _too_many(signature: inspect.Signature, args: tuple[Any, ...]) -> str:
@@ -127,8 +138,14 @@ def _check_operands(spec: Spec, count: int) -> None:
 
 
 def argument_slots(spec: Spec, count: int, keywords: Sequence[str]) -> Iterator[Slot]:
-    """The values of a call, by position and by keyword."""
+    """The values of a call, by position and by keyword.
+
+    Raises:
+        TypeError: there is no parameter for one: see `check_arguments`, which says more.
+    """
     positional = [p for p in spec.parameters if p.kind not in (KEYWORD_ONLY, VAR_KEYWORD)]
+    if count > len(positional) and not any(p.kind is VAR_POSITIONAL for p in positional):
+        raise TypeError(f"{spec.function}() got too many positional arguments")
     for i in range(count):
         parameter = positional[min(i, len(positional) - 1)]
         path, at = parameter.name, 0
@@ -138,7 +155,8 @@ def argument_slots(spec: Spec, count: int, keywords: Sequence[str]) -> Iterator[
         yield Slot(i, path, parameter.name, parameter.rank_of(at), parameter.positions_of(at))
     for name in keywords:
         parameter = spec.parameter(name)
-        assert parameter is not None, "bound above"
+        if parameter is None:
+            raise TypeError(f"{spec.function}() got an unexpected keyword argument {name!r}")
         path = f"{parameter.name}[{name!r}]" if parameter.kind is VAR_KEYWORD else name
         rank, positions = parameter.rank_of(name), parameter.positions_of(name)
         yield Slot(name, path, parameter.name, rank, positions)

@@ -179,25 +179,23 @@ def count_compiled(function: Any, name: str) -> None:
 
 def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[..., Any]:
     """Compile a decorated function; nothing is traced before the first call."""
-    from autovmap._ways.jit import Program, make_program
-    from autovmap._ways.untraceable import explaining
+    from autovmap._ways.jit import make_program
 
     static = options
     if engine.class_first and options.parameters[0] not in options.static:
         # Python 3.13's classmethod hands the class itself to what it stands above.
         static = replace(options, static=(*options.static, options.parameters[0]))
-    program = make_program(engine.run_traced, engine.spec, engine.signature, function, static)
-    names = {"call": "__call__"}
-    members = {
-        names.get(name, name): staticmethod(getattr(program, name)) for name in Program.__slots__
-    }
-    cls = type("Jitted", (Jitted,), {**members, "__doc__": Jitted.__doc__, "__module__": __name__})
-    if not options.partition:
+    cls = type("Jitted", (Jitted,), {"__doc__": Jitted.__doc__, "__module__": __name__})
 
-        def settle(call: Callable[..., Any]) -> None:
-            cast("Any", cls).__call__ = staticmethod(call)
+    def settle(call: Callable[..., Any]) -> None:
+        cast("Any", cls).__call__ = staticmethod(call)
 
-        settle(explaining(program.call, engine.spec, options.static, engine.bind, settle))
+    program = make_program(
+        engine.run_traced, engine.spec, engine.signature, function, static, engine.bind, settle
+    )
+    settle(program.call)
+    for name in ("lower", "trace", "eval_shape", "clear_cache"):
+        setattr(cls, name, staticmethod(getattr(program, name)))
     return cls(function, engine, options)
 
 

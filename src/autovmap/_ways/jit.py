@@ -10,6 +10,7 @@ import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of
+from autovmap._bind.style import check_arguments
 from autovmap._frames import interface, leave_out_frames
 from autovmap._run.result import carried
 from autovmap._spec.ranks import ByName, is_mapped
@@ -21,8 +22,10 @@ from autovmap._spec.spec import (
     VAR_POSITIONAL,
     Spec,
 )
+from autovmap._ways.distinct import StaticPlaces, values_of
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import count_value, given_names, is_number, refuse_changing
+from autovmap._ways.untraceable import Misuse, explaining, explaining_method, untraceable
 from autovmap.errors import SpecError
 
 
@@ -106,6 +109,8 @@ def make_program(
     signature: inspect.Signature,
     named_by: Any,
     options: JitOptions,
+    bind: Callable[[tuple[Any, ...], dict[str, Any]], Any],
+    settle: Callable[[Callable[..., Any]], None],
 ) -> Program:
     """Compile a function; nothing is traced before the first call.
 
@@ -115,17 +120,24 @@ def make_program(
         signature: the function's.
         named_by: what has the name and the docstring for the program.
         options: what is static, and what is donated.
+        bind: binds a call that is not compiled, and says what does not do in it.
+        settle: gets what is to be called from now on, once that is known.
     """
     if options.partition:  # which counts static numbers itself
-        entry = _entry(run, signature, named_by, replace(options, static=()))
+        entry = _entry(run, spec, signature, named_by, replace(options, static=()))
         return _partitioned(entry, spec, signature, options)
-    entry = _entry(run, signature, named_by, options)
-    program = cast("Any", jax.jit)(
-        entry,
-        **_places(signature, "static", options.static),
-        **_places(signature, "donate", options.donated),
+    entry = _entry(run, spec, signature, named_by, options)
+    static = _places(signature, "static", options.static)
+    program = cast("Any", jax.jit)(entry, **static, **_places(signature, "donate", options.donated))
+    misuse = Misuse(spec, signature, options.static, bind)
+    places = StaticPlaces(static.get("static_argnums", ()), static.get("static_argnames", ()))
+    return Program(
+        explaining(program, misuse, places, settle),
+        explaining_method(program.lower, misuse, places),
+        explaining_method(program.trace, misuse, places),
+        explaining_method(program.eval_shape, misuse, places),
+        program.clear_cache,
     )
-    return Program(program, program.lower, program.trace, program.eval_shape, program.clear_cache)
 
 
 def _partitioned(
@@ -137,27 +149,23 @@ def _partitioned(
     partition = Partition(run, spec, options.static)
     program = partition.program
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            try:
-                found = partition.split(args, kwargs)
-            except Exception:
-                signature.bind(*args, **kwargs)  # what does not fit the parameters comes first
-                raise
-            return program(found.static, None, found.arrays, (), ())
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-
     def taken_apart(method: Callable[..., Any]) -> Callable[..., Any]:
-        def split(*args: Any, **kwargs: Any) -> Any:
-            found = partition.split(args, kwargs)
-            return method(found.static, None, found.arrays, (), ())
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                try:
+                    found = partition.split(args, kwargs)
+                except Exception:  # what does not fit the parameters comes first
+                    check_arguments(spec, signature, args, kwargs)
+                    raise
+                return method(found.static, None, found.arrays, (), ())
+            except Exception as error:
+                leave_out_frames(error)
+                raise
 
-        return split
+        return call
 
     return Program(
-        call,
+        taken_apart(program),
         taken_apart(program.lower),
         taken_apart(program.trace),
         taken_apart(program.eval_shape),
@@ -166,13 +174,20 @@ def _partitioned(
 
 
 def _entry(
-    run: Callable[..., Any], signature: inspect.Signature, named_by: Any, options: JitOptions
+    run: Callable[..., Any],
+    spec: Spec,
+    signature: inspect.Signature,
+    named_by: Any,
+    options: JitOptions,
 ) -> Callable[..., Any]:
     """What is compiled; called once for each trace."""
     seen: dict[str, set[Any]] = {name: set() for name in options.static}
 
     @interface  # JAX leaves its own frames out on the way to the caller
     def entry(*args: Any, **kwargs: Any) -> Any:
+        if seen:
+            args, kwargs = values_of(args, kwargs)
+        check_arguments(spec, signature, args, kwargs)
         bound = signature.bind(*args, **kwargs).arguments
         for name, value in (*bound.items(), *kwargs.items()):
             if name not in seen:
@@ -215,8 +230,6 @@ def refuse_mixed(instance: Any, where: str) -> None:
     Raises:
         SpecError: with the leaf's path.
     """
-    from autovmap._ways.untraceable import untraceable
-
     flat, _ = tree_flatten_with_path(instance)
     for keys, leaf in flat:
         if keys and kind_of(type(leaf)) is Kind.OTHER and not isinstance(leaf, jax.Array):

@@ -1,6 +1,8 @@
 """Why `jax.jit` took no argument of a call: said as in a call that is not compiled."""
 
-from collections.abc import Callable, Collection
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -9,25 +11,90 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of, shown
 from autovmap._bind.leaves import jax_holds
-from autovmap._bind.style import argument_slots
-from autovmap._frames import leave_out_frames
+from autovmap._bind.style import Slot, argument_slots, check_arguments
+from autovmap._bind.trees import refuse_unsortable
+from autovmap._frames import interface, leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
+from autovmap._ways.distinct import PLAIN, StaticPlaces
 from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap.errors import SpecError
 
 Bind = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
+NDARRAY = np.ndarray
 SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
 """Types of which a value may be one that a warm `jax.jit` misreads."""
+CLEAR = frozenset((type(jax.numpy.zeros(())), int, float, bool, str, type(None)))
+"""Types of leaves of which none is: the first question, as most arguments are of these."""
+USUAL = PLAIN | {type(jax.numpy.zeros(()))}
+"""The same where some are static values, which may have to be told apart: see `distinct`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misuse:
+    """Says of a compiled call that failed which of its arguments does not do."""
+
+    spec: Spec
+    signature: inspect.Signature
+    static: tuple[str, ...]
+    bind: Bind
+
+    def refuse(self, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Name the argument that `jax.jit` did not take, if there is one.
+
+        Raises:
+            TypeError: the arguments do not fit the parameters, as a call that is not compiled says.
+            SpecError: with the argument's path, and what to do.
+        """
+        if isinstance(error, SpecError):
+            return
+        check_arguments(self.spec, self.signature, args, kwargs)
+        slots = list(argument_slots(self.spec, len(args), list(kwargs)))
+        bound = False
+        for slot in slots:
+            value = slot.value(args, kwargs)
+            where = f"{self.spec.function}.jit(): {slot.path}"
+            if slot.parameter in self.static:
+                refuse_static(value, slot.parameter, where, self.spec.function)
+                continue
+            for keys, leaf in self._flat(slot, value):
+                refuse_array(leaf, f"{where}{keystr(keys)}")
+                if kind_of(type(leaf)) is not Kind.OTHER or isinstance(leaf, jax.Array):
+                    continue
+                if is_mapped(slot.rank) and not bound:
+                    self.bind(args, kwargs)  # which names what can't be under a rank
+                    bound = True
+                raise SpecError(untraceable(leaf, keystr(keys), where, slot.parameter)) from error
+
+    def refuse_misread(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse the arrays that a warm `jax.jit` takes for what they are not.
+
+        Other dtypes that JAX lacks it refuses by itself, warm too.
+
+        Raises:
+            TypeError: the arguments do not fit the parameters.
+            SpecError: with the array's path, and what to do.
+        """
+        check_arguments(self.spec, self.signature, args, kwargs)
+        for slot in argument_slots(self.spec, len(args), list(kwargs)):
+            if slot.parameter not in self.static:
+                for keys, leaf in self._flat(slot, slot.value(args, kwargs)):
+                    refuse_array(leaf, f"{self.spec.function}.jit(): {slot.path}{keystr(keys)}")
+
+    def _flat(self, slot: Slot, value: Any) -> list[tuple[Any, Any]]:
+        try:
+            return tree_flatten_with_path(value)[0]
+        except ValueError as error:
+            refuse_unsortable({slot.path: value}, self.spec.function, error)
+            raise
 
 
 def explaining(
     program: Any,
-    spec: Spec,
-    static: Collection[str],
-    bind: Bind,
+    misuse: Misuse,
+    places: StaticPlaces,
     settle: Callable[[Callable[..., Any]], None],
 ) -> Callable[..., Any]:
     """The call of a `jax.jit` object, explained where an argument can neither be traced nor kept.
@@ -37,32 +104,70 @@ def explaining(
     there is little to mistake: after a call that has gone well `settle` gets the `jax.jit` itself.
 
     A warm `jax.jit` takes a NumPy array of another byte order for a native one, and forgets a
-    mask. A look at each leaf costs a tenth of a call, so they are looked at from the first call
-    on that has NumPy arrays, as far as that is seen: by the first call, or later by a frame that
-    is there anyway, among whole arguments by position.
+    mask. A look at each leaf costs up to a tenth of a call, so they are looked at from the first
+    call on that has NumPy arrays, as far as that is seen: by the first call, or later by a frame
+    that is there anyway, among whole arguments by position.
     """
-    simple = not static and all(isinstance(p.rank, (Core, Key)) for p in spec.parameters)
+    ranks = [p.rank for p in misuse.spec.parameters]
+    static = bool(misuse.static)
+    simple = not static and all(isinstance(rank, (Core, Key)) for rank in ranks)
+    usual = USUAL if static else USUAL | CLEAR
+    refuse, substituted = misuse.refuse, places.substituting()
 
-    def called(looks: bool) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
+    # What is looked for is looked for in place, as a frame would cost more than the looks.
+    def call(*args: Any, **kwargs: Any) -> Any:
+        odd = False
+        try:
+            for value in args:
+                cls = type(value)
+                if cls not in usual:
+                    if cls in SUSPECTS:
+                        settle(looking)
+                        return looking(*args, **kwargs)
+                    odd = static
+            if static and kwargs:
+                for value in kwargs.values():
+                    if type(value) not in usual:
+                        odd = True
             try:
-                if looks:
-                    refuse_misread(args, kwargs, spec, static)
-                elif not SUSPECTS.isdisjoint(map(type, args)):
-                    settle(looking)
-                    refuse_misread(args, kwargs, spec, static)
-                try:
-                    return program(*args, **kwargs)
-                except (TypeError, ValueError) as error:
-                    refuse_untraceable(error, args, kwargs, spec, static, bind)
-                    raise
-            except Exception as error:
-                leave_out_frames(error)
+                if odd:
+                    positional, named = substituted(args, kwargs)
+                    return program(*positional, **named)
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                refuse(error, args, kwargs)
                 raise
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
-        return call
-
-    looking, quick = called(True), called(False)
+    def looking(*args: Any, **kwargs: Any) -> Any:
+        odd = False
+        try:
+            for value in args:
+                cls = type(value)
+                if cls is NDARRAY:
+                    if not value.dtype.isnative:
+                        misuse.refuse_misread(args, kwargs)
+                elif cls not in usual:
+                    odd = static
+                    if cls not in CLEAR and _are_misread(value):
+                        misuse.refuse_misread(args, kwargs)
+            if kwargs:
+                odd = static
+                if _are_misread(kwargs):
+                    misuse.refuse_misread(args, kwargs)
+            try:
+                if odd:
+                    positional, named = substituted(args, kwargs)
+                    return program(*positional, **named)
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                refuse(error, args, kwargs)
+                raise
+        except Exception as error:
+            leave_out_frames(error)
+            raise
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -71,10 +176,30 @@ def explaining(
             leave_out_frames(error)
             raise
         numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
-        settle(looking if numpy else program if simple else quick)
+        settle(looking if numpy else program if simple else call)
         return result
 
     return first_call
+
+
+def explaining_method(
+    method: Callable[..., Any], misuse: Misuse, places: StaticPlaces
+) -> Callable[..., Any]:
+    """The same of another method of a `jax.jit` object, such as `lower`: each call is looked at."""
+    substituted = places.substituting()
+
+    @interface
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        if _are_misread((args, kwargs)):
+            misuse.refuse_misread(args, kwargs)
+        try:
+            positional, named = substituted(args, kwargs)
+            return method(*positional, **named)
+        except (TypeError, ValueError) as error:
+            misuse.refuse(error, args, kwargs)
+            raise
+
+    return explained
 
 
 def _leaves(values: Any) -> list[Any]:
@@ -85,29 +210,16 @@ def _leaves(values: Any) -> list[Any]:
         return []
 
 
-def refuse_misread(
-    args: tuple[Any, ...], kwargs: dict[str, Any], spec: Spec, static: Collection[str]
-) -> None:
-    """Refuse the arrays that a warm `jax.jit` takes for what they are not.
-
-    Other dtypes that JAX lacks it refuses by itself, warm too.
-
-    Raises:
-        SpecError: with the array's path, and what to do.
-    """
-    for leaf in _leaves((args, kwargs)):
-        if type(leaf) in SUSPECTS and not (type(leaf) is np.ndarray and leaf.dtype.isnative):
-            break
-    else:
-        return
-    try:
-        slots = list(argument_slots(spec, len(args), list(kwargs)))
-    except Exception:  # the arguments do not fit the parameters, which JAX will say
-        return
-    for slot in slots:
-        if slot.parameter not in static:
-            for keys, leaf in tree_flatten_with_path(slot.value(args, kwargs))[0]:
-                refuse_array(leaf, f"{spec.function}.jit(): {slot.path}{keystr(keys)}")
+def _are_misread(values: Any) -> bool:
+    """Whether a leaf is one that a warm `jax.jit` takes for what it is not."""
+    for leaf in _leaves(values):
+        cls = type(leaf)
+        if cls is NDARRAY:
+            if not leaf.dtype.isnative:
+                return True
+        elif cls in SUSPECTS:
+            return True
+    return False
 
 
 def is_misread(leaf: Any) -> bool:
@@ -133,42 +245,6 @@ def refuse_array(leaf: Any, where: str) -> None:
         f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX can't "
         f"compile for; convert it, for example by .astype()"
     ) from None
-
-
-def refuse_untraceable(
-    error: Exception,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    spec: Spec,
-    static: Collection[str],
-    bind: Bind,
-) -> None:
-    """Name the argument that `jax.jit` did not take, if there is one.
-
-    Raises:
-        SpecError: with the argument's path, and what to do.
-    """
-    if isinstance(error, SpecError):
-        return
-    try:
-        slots = list(argument_slots(spec, len(args), list(kwargs)))
-        values = [slot.value(args, kwargs) for slot in slots]
-    except Exception:  # the arguments do not fit the parameters, which JAX has said
-        return
-    bound = False
-    for slot, value in zip(slots, values, strict=True):
-        where = f"{spec.function}.jit(): {slot.path}"
-        if slot.parameter in static:
-            refuse_static(value, slot.parameter, where, spec.function)
-            continue
-        for keys, leaf in tree_flatten_with_path(value)[0]:
-            refuse_array(leaf, f"{where}{keystr(keys)}")
-            if kind_of(type(leaf)) is not Kind.OTHER or isinstance(leaf, jax.Array):
-                continue
-            if is_mapped(slot.rank) and not bound:
-                bind(args, kwargs)  # which names what can't be under a rank
-                bound = True
-            raise SpecError(untraceable(leaf, keystr(keys), where, slot.parameter)) from error
 
 
 def untraceable(leaf: Any, path: str, where: str, parameter: str) -> str:
