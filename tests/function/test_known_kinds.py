@@ -47,6 +47,11 @@ class Flow(NamedTuple):
         TRACES.append("in inner text")
         return (x + self.shift).sum()
 
+    @staticmethod
+    def alone(x: "Vector"):
+        TRACES.append("alone")
+        return (x + 3).sum()
+
     def apply(self, params, x):
         TRACES.append("apply")
         return (params.w * x).sum() + params.b
@@ -64,6 +69,7 @@ KINDS: dict[str, tuple[Callable[[Flow], Any], Callable[[Flow], Any]]] = {
     "annotations": (lambda o: auto_vmap(o.annotated), lambda o: ()),
     "annotations, and a rank": (lambda o: auto_vmap(..., x=1)(o.annotated), lambda o: ()),
     "annotations in text": (lambda o: auto_vmap(o.in_text), lambda o: ()),
+    "a static method": (lambda o: auto_vmap(o.alone), lambda o: ()),
     "text in annotations": (lambda o: auto_vmap(o.in_inner_text), lambda o: ()),
     "from self": (lambda o: auto_vmap(x=lambda self: self.ndim)(o.one), lambda o: ()),
     "named": (lambda o: named_vmap("a [b] -> a")(o.one), lambda o: ()),
