@@ -211,6 +211,19 @@ def test_the_eighth_function_of_one_code_warns() -> None:
     equal(kept[3](x), 3 * x.sum(1))
 
 
+def test_the_eighth_declaration_of_one_class_method_warns() -> None:
+    """A bound method is made anew each time, though it equals the one before."""
+
+    class Totals:
+        @classmethod
+        def total(cls, x: Any) -> Any:
+            return x.sum()
+
+    kept = [auto_vmap(1)(Totals.total).jit() for _ in range(7)]
+    with pytest.warns(UserWarning, match="for the eighth time"):
+        kept.append(auto_vmap(1)(Totals.total).jit())
+
+
 def test_variants_of_one_function_do_not_count() -> None:
     decorated = auto_vmap(x=1)(lambda x: x.sum())
     with warnings.catch_warnings():

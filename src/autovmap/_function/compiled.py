@@ -153,7 +153,8 @@ class Compiled:
 
     def __init__(self) -> None:
         self.count = 0
-        self.alive: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.alive: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        """By identity: bound methods are made anew each time, and equal."""
 
 
 _compiled: BoundedCache[Compiled] = BoundedCache(CODES)
@@ -165,9 +166,9 @@ def count_compiled(function: Any, name: str) -> None:
     if code is None:
         return
     seen = _compiled.keep(code, Compiled())
-    if function in seen.alive:
+    if seen.alive.get(id(function)) is function:
         return
-    seen.alive.add(function)
+    seen.alive[id(function)] = function
     seen.count += 1
     if seen.count == EIGHTH:
         warn(
