@@ -164,6 +164,21 @@ def test_sums_of_small_floats_are_kept_in_float32() -> None:
     assert IDENTICAL.reduce("mean").chunk(8)(x) == jnp.mean(x)
 
 
+@pytest.mark.parametrize("fold", ["sum", "mean"])
+def test_many_small_chunks_add_up_as_well_as_jnp(fold: str) -> None:
+    x = np.random.default_rng(0).uniform(size=300_000).astype(np.float32)
+    want = getattr(x.astype(np.float64), fold)()
+    f = auto_vmap(x=0)(lambda x: x).reduce(fold)
+    for way in (f.chunk(8), f.chunk(8, remat=True), f.chunk(1000)):
+        np.testing.assert_allclose(way(x), want, rtol=1e-7)
+    scaled = auto_vmap(x=0)(lambda w, x: w * x).reduce(fold).chunk(8)
+    np.testing.assert_allclose(jax.grad(scaled)(1.0, x), want, rtol=1e-4)
+    for bad in ([np.inf, 1, 1], [-np.inf] * 3, [3e38, 3e38, 1], [np.inf, -np.inf, 1]):
+        np.testing.assert_array_equal(
+            f.chunk(1)(jnp.float32(bad)), getattr(jnp, fold)(jnp.float32(bad))
+        )
+
+
 def test_own_folds_keep_the_order_and_take_trees() -> None:
     m = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2, 2)), jnp.float32)
     chain = auto_vmap(m=2)(lambda m: m).reduce((jnp.matmul, jnp.eye(2)))

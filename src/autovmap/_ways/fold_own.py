@@ -12,7 +12,7 @@ from autovmap._plan.leaf import tuple_text
 from autovmap._plan.outputs import block_start
 from autovmap._spec.fold import Combine
 from autovmap._ways.fold_devices import of_all
-from autovmap._ways.fold_parts import Names, Part, State
+from autovmap._ways.fold_parts import Folding, Names, Part, State
 from autovmap.errors import SpecError
 
 
@@ -33,6 +33,9 @@ class Combining:
         self._function = function
         self._identity, self._structure = jax.tree.flatten(own.identity)
         self._alone = jax.tree_util.treedef_is_leaf(self._structure)
+
+    def in_chunks(self, shapes: Sequence[Any]) -> Folding:
+        return self
 
     def whole(self, parts: Sequence[Part]) -> Sequence[Any]:
         return self.part(parts)

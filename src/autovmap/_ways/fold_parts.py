@@ -24,6 +24,10 @@ class Part:
 class Folding(Protocol):
     """What a fold does to outputs that are folded as one: one, or those that `combine` takes."""
 
+    def in_chunks(self, shapes: Sequence[Any]) -> "Folding":
+        """What folds outputs of these shapes and dtypes part by part, many parts perhaps."""
+        ...
+
     def whole(self, parts: Sequence[Part]) -> Sequence[Any]:
         """The outputs folded, all at once and each once."""
         ...

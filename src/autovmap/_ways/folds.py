@@ -4,6 +4,7 @@ Each fold keeps a state, some arrays without the folded dims. `part` makes one o
 batch, `merge` one of two, `done` the output; `whole` is all of it at once, by `jnp`'s function.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +64,13 @@ ADDED_UP = ("sum", "mean", "prod")
 """The folds that round at each step, and so are kept in a wide dtype."""
 
 
+EXACT = 1 << 16
+"""The bytes of a sum up to which what rounding loses is kept beside it, chunk by chunk.
+
+Of a large one, as the gradients of a model are, this would be as much memory again.
+"""
+
+
 class Monoid:
     """A fold of one array with one array as its state: all named ones but logsumexp."""
 
@@ -79,6 +87,14 @@ class Monoid:
     def _neutral(self, dtype: Any) -> Any:
         found = self._identity(dtype) if callable(self._identity) else self._identity
         return np.asarray(found).astype(dtype)
+
+    def in_chunks(self, shapes: Sequence[Any]) -> Folding:
+        dtype = self._state_dtype(shapes[0].dtype)
+        size: Any = math.prod(shapes[0].shape)  # which a symbolic dim may make no int
+        floats = self.name in ("sum", "mean") and jnp.issubdtype(dtype, jnp.inexact)
+        if not floats or not isinstance(size, int) or size * dtype.itemsize > EXACT:
+            return self
+        return Added(self.name, self._merge, self._identity)
 
     def whole(self, parts: Sequence[Part]) -> Sequence[Any]:
         return [FUNCTIONS[self.name](parts[0].array, axis=parts[0].dims)]
@@ -129,8 +145,40 @@ class Monoid:
         return FUNCTIONS[self.name](jnp.zeros((0, *shape), dtype), axis=0)
 
 
+class Added(Monoid):
+    """A sum or mean of floats in chunks: its state is the sum, and what rounding has lost of it.
+
+    So many small chunks add up as well as `jnp.sum` adds, which adds pairs and not one by one.
+    """
+
+    def start(self, shapes: Sequence[Any]) -> State:
+        return self._with_loss(super().start(shapes)[0])
+
+    def part(self, parts: Sequence[Part]) -> State:
+        return self._with_loss(super().part(parts)[0])
+
+    def merge(self, one: State, other: State) -> State:
+        a, b = map(lax.stop_gradient, (one[0], other[0]))
+        added = (a + b) - a
+        lost = (a - ((a + b) - added)) + (b - added)
+        lost = jnp.where(jnp.isfinite(lost), lost, 0)  # inf - inf, where the sum is inf
+        return one[0] + other[0], one[1] + other[1] + lost
+
+    def everywhere(self, state: State, names: Names) -> State:
+        return self._with_loss(super().everywhere((state[0] + state[1],), names)[0])
+
+    def done(self, state: State, shapes: Sequence[Any], count: Any, times: Any) -> Sequence[Any]:
+        return super().done((state[0] + state[1],), shapes, count, times)
+
+    def _with_loss(self, array: Any) -> State:
+        return array, lax.full_like(array, 0)
+
+
 class LogSumExp:
     """`jax.nn.logsumexp`, with the largest value so far and the sum relative to it as its state."""
+
+    def in_chunks(self, shapes: Sequence[Any]) -> Folding:
+        return self
 
     def whole(self, parts: Sequence[Part]) -> Sequence[Any]:
         return [jax.nn.logsumexp(parts[0].array, axis=parts[0].dims)]

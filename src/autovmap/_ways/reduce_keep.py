@@ -11,7 +11,7 @@ from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
 from autovmap._ways.chunk import Cut
 from autovmap._ways.chunk_keep import Keeper, MakeKeeper, Passed, Written
-from autovmap._ways.fold_parts import State
+from autovmap._ways.fold_parts import Folding, State
 from autovmap._ways.reduce import FoldGroup, dims_of, examples_in
 from autovmap._ways.reduce_run import Reducing, part_of, shape_left, units
 
@@ -48,11 +48,11 @@ class FoldKeeper:
         self._reducing = reducing
         self._splits = splits
         self._group = group
-        self._does = reducing.folding(group)
         self._left = reducing.kept.group(group)
         layers = reducing.plan.layers
         left = [shape_left(part_of(layers, group, x)) for x in shapes]
         self._shapes = [list(unit) for unit in units(group, left)]
+        self._does = [reducing.folding(group).in_chunks(unit) for unit in self._shapes]
 
     def _depends(self, split: Cut) -> bool:
         return split.axis in (self._group.axes or frozenset())
@@ -65,13 +65,14 @@ class FoldKeeper:
         return dims_of(self._left, kept.plan.layers, ndim)[kept.axis(split.axis)]
 
     def empty(self) -> list[Any]:
-        return [self._does.start(unit) for unit in self._shapes]
+        return [does.start(unit) for does, unit in zip(self._does, self._shapes, strict=True)]
 
     def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
         found: list[Any] = []
-        for unit, shapes in zip(units(self._group, outputs), self._shapes, strict=True):
+        every = units(self._group, outputs)
+        for does, unit, shapes in zip(self._does, every, self._shapes, strict=True):
             parts = [part_of(plan.layers, self._group, x, valid) for x in unit]
-            state = self._does.part(parts)
+            state = does.part(parts)
             ndims = [len(shape.shape) for shape in shapes] * len(state)
             found.append(tuple(map(self._with_dims, state, ndims)))
         return found
@@ -88,15 +89,18 @@ class FoldKeeper:
         for split, start in zip(self._splits, starts, strict=True):
             if not self._depends(split):
                 counts = start == 0 if counts is None else counts & (start == 0)
-        return [self._put(*both, starts, counts) for both in zip(kept, chunk, strict=True)]
+        every = zip(self._does, kept, chunk, strict=True)
+        return [self._put(*one, starts, counts) for one in every]
 
-    def _put(self, kept: State, part: State, starts: Sequence[Any], counts: Any) -> State:
+    def _put(
+        self, does: Folding, kept: State, part: State, starts: Sequence[Any], counts: Any
+    ) -> State:
         places = [self._place(array, starts) for array in kept]
         old = tuple(
             array if at is None else lax.dynamic_slice(array, at, x.shape)
             for array, at, x in zip(kept, places, part, strict=True)
         )
-        new = self._does.merge(old, part)
+        new = does.merge(old, part)
         if counts is not None:
             new = tuple(jnp.where(counts, x, y) for x, y in zip(new, old, strict=True))
         return tuple(
@@ -123,8 +127,8 @@ class FoldKeeper:
     def _done(self, kept: Sequence[Any], count: Any) -> list[Any]:
         times = self._reducing.times(self._group)
         done = [
-            self._does.done(self._reducing.everywhere(self._group, state), shapes, count, times)
-            for state, shapes in zip(kept, self._shapes, strict=True)
+            does.done(self._reducing.everywhere(self._group, does, state), shapes, count, times)
+            for does, state, shapes in zip(self._does, kept, self._shapes, strict=True)
         ]
         return [array for unit in done for array in unit]
 

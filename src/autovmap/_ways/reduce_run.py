@@ -71,7 +71,7 @@ class Reducing:
         steps = {placed.axis: placed.step for placed in local.rows}
         return replace(self, across=local.across, steps=steps, valid={**both, **valid})
 
-    def everywhere(self, group: FoldGroup, state: State) -> State:
+    def everywhere(self, group: FoldGroup, does: Folding, state: State) -> State:
         """What all devices have folded, from what this one has."""
         axes = sorted(group.over & (group.axes or frozenset()))
         names = tuple(name for axis in axes for name in self.across.get(axis, ()))
@@ -79,7 +79,7 @@ class Reducing:
             return state
         if isinstance(group.fold, Combine):
             self._refuse_mixed(axes)
-        return self.folding(group).everywhere(state, names)
+        return does.everywhere(state, names)
 
     def _refuse_mixed(self, axes: Sequence[int]) -> None:
         """Refuse devices whose examples don't follow each other: their order would be lost."""
@@ -160,7 +160,7 @@ def fold(
         if plain and not group.summed and isinstance(once, int) and once == 1:
             found += does.whole(parts)
         else:
-            state = reducing.everywhere(group, does.part(parts))
+            state = reducing.everywhere(group, does, does.part(parts))
             shapes = [shape_left(part) for part in parts]
             found += does.done(state, shapes, reducing.count(group), once)
     return found
