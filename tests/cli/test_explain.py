@@ -97,7 +97,7 @@ def test_what_it_says(words: list[str], parts: list[str], capsys) -> None:
         (["2", "3"], 1, "below its base rank 2"),
         (["(m,n->(m)", "3"], 2, "(m,n->(m)"),
         (["a [b] c", "3"], 2, "is not a signature"),
-        (["a [b -> a", "3,4"], 2, "does not close '['"),
+        (["a [b -> a", "3,4"], 2, "opens '[' and does not close it"),
         (["a b, a -> a b", "3,4", "5"], 1, "axis 'a' has size 3 in x0 and size 5 in x1"),
         (["(a b) -> a b", "6"], 2, "give a=... to named_vmap"),
         (["a b -> a", "3,4", "--outputs"], 2, "--outputs needs a function"),

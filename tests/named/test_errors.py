@@ -40,7 +40,7 @@ def test_two_sizes_of_one_axis() -> None:
 
 def test_a_composition_without_a_solution() -> None:
     assert told(BatchShapeError, "(a b) -> a b", jnp.sin, jnp.ones(7), a=2) == (
-        "sin(): x: (a b) = 7 has no solution with a = 2 by a=2\n"
+        "sin(): x: (a b) = 7 has no solution with a = 2 (given as a=2)\n"
         "  (a b) -> a b\n"
         "   ^ ^\n"
         "  x: float32[7] = (a b)\n"
@@ -61,7 +61,7 @@ def test_a_composition_with_two_unknowns() -> None:
         (CoreSizeError, "[n n] -> ", (2, 3), {}, "axis 'n' has size 2 in args"),
         (CoreSizeError, "[(n 2)] -> ", (3,), {}, "= 3 has no solution"),
         (BatchShapeError, "a a -> a", (2, 3), {}, "axis 'a' has size 2"),
-        (BatchShapeError, "a -> a", (2,), {"a": 3}, "size 3 by a=3 and size 2 in args"),
+        (BatchShapeError, "a -> a", (2,), {"a": 3}, "given as a=3. and size 2 in args"),
         (BatchShapeError, "(a b) -> a b", (5,), {"a": 0}, "no solution"),
         (SpecError, "(a b) -> a b", (0,), {"a": 0}, "does not determine b"),
         (RankError, "a [b] -> a", (2,), {}, "of rank 1, but its part of the pattern, `a .b.`"),

@@ -21,7 +21,7 @@ REFUSED = [
     ("a + b -> a", r"`\+`, einx's concatenation", "  a + b -> a\n    ^"),
     ("(a + b) -> a", r"`\+`", "  (a + b) -> a\n     ^"),
     ("a? -> a", "has no meaning", "  a? -> a\n   ^"),
-    ("(a -> a", r"does not close '\('", "  (a -> a\n  ^"),
+    ("(a -> a", r"opens '\(' and does not close it", "  (a -> a\n  ^"),
     ("a) -> a", r"closes '\)', which is not open", "  a) -> a\n   ^"),
     ("[a) -> a", r"closes '\[' with '\)'", "  [a) -> a\n  ^ ^"),
     ("a[b] -> a", "needs a space", "  a[b] -> a\n  ^^"),

@@ -168,9 +168,11 @@ def planned_leaf(leaf: Any, rank: Rank, path: str, whole: bool, function: str) -
             f"{path}.filled(value)"
         )
     if kind is Kind.NUMPY and not jax_holds(leaf.dtype):
+        # Text holds no numbers to convert to, as dates and objects may.
+        do = "" if leaf.dtype.kind in "US" else "convert it, for example by .astype(), or "
         raise SpecError(
             f"{where} has dtype {leaf.dtype} and shape {leaf.shape}, which JAX does not support; "
-            f"convert it, for example by .astype(), or give {path} no rank"
+            f"{do}give {path} no rank"
         )
     if kind is Kind.INT and not -INT32 <= leaf < INT32:
         _refuse_overflow(leaf, where)

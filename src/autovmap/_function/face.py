@@ -142,7 +142,10 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         """
         engine, given = self._engine, (*self._first, *args)
         if engine.ways.chunk is None:
-            raise SpecError(f"{engine.name}.tune(): only .chunk(...) has a size to decide")
+            raise SpecError(
+                f"{engine.name}.tune(): only .chunk(...) has a size to decide; write "
+                f'f.chunk("auto").tune(...)'
+            )
         if engine.ways.bucket is not None:
             raise SpecError(
                 f"{engine.name}.tune(): with .bucket() the size of the chunks is decided for each "
@@ -203,5 +206,8 @@ class Face(Methods[Compiled, Lifted], Generic[P, R, Compiled, Lifted]):
         """
         engine = self._engine
         if engine.ways.bucket is None:
-            raise SpecError(f"{engine.name}.stats(): only .bucket() counts its programs")
+            raise SpecError(
+                f"{engine.name}.stats(): only .bucket() counts its programs; keep f.bucket() "
+                f"under a name, and ask that"
+            )
         return engine.stats()

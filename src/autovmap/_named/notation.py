@@ -238,7 +238,7 @@ class _Parser:
             if self.peek():
                 said = f"closes {opening.text!r} with {self.peek()!r}"
                 raise mistake(self.text, said, opening.span, self.tokens[self.next].span)
-            raise mistake(self.text, f"does not close {opening.text!r}", opening.span)
+            raise mistake(self.text, f"opens {opening.text!r} and does not close it", opening.span)
         self.next += 1
         if opening.text == "[":
             return inner

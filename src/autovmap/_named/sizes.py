@@ -189,7 +189,7 @@ def solve(pattern: Pattern, given: Sequence[Given], sizes: Sizes, function: str)
             if isinstance(size, tuple):
                 size = size[int(index)]
             if size is not None:
-                system.known.setdefault(axis.name, (size, f"by {base}={said[base]}"))
+                system.known.setdefault(axis.name, (size, f"(given as {base}={said[base]})"))
     equations = [
         (row.leaf, node, dim)
         for row, nodes in zip(given, rows, strict=True)

@@ -100,7 +100,7 @@ def raw_key_error(
         f"{function}(): {leaf.path} looks like a raw PRNG key that is used for several examples of "
         f"the batch, but it is ranked as numbers, to which randomness={randomness!r} does not "
         f"apply\n  {account(leaf)}\n"
-        f"If it is a key, {key};\nif it is data, pass it in another dtype than uint32"
+        f"If it is a key, {key};\nif it is data, pass it with a dtype other than uint32"
     )
 
 

@@ -182,7 +182,9 @@ class _Parser:
         key = token.text if size is None else str(size)
         if self._optional.setdefault(key, optional) != optional:
             raise self._error(
-                f"{token.text!r} is optional (?) in one place and not in another", token
+                f"{token.text!r} is optional (?) in one place and not in another; write the ? in "
+                f"all places, or in none",
+                token,
             )
         name = None if size is not None else token.text
         return CoreDim(name, size, optional, token.at, self._text)

@@ -226,7 +226,9 @@ def check_extent(spec: Spec) -> None:
                 f"parameters are: {', '.join(ranked) or 'none'}{apart}"
             )
         if name in seen:
-            raise SpecError(f"{spec.function}.outer(): {name!r} appears twice")
+            raise SpecError(
+                f"{spec.function}.outer(): {name!r} appears twice; name it in one group alone"
+            )
         seen.add(name)
     if spec.reduce is not None:
         check_names(spec.reduce, spec.options.axis_name, spec.function)

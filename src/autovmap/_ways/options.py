@@ -257,7 +257,8 @@ def read_shard(spec: Any, mesh: Any, function: str) -> Shard:
             )
     if not names:
         raise SpecError(
-            f"{function}.shard(): {value_text(spec)} names no mesh axis, so nothing is sharded"
+            f"{function}.shard(): {value_text(spec)} names no mesh axis, so nothing is sharded; "
+            f"name one, or leave out .shard()"
         )
     return Shard(tuple(axes), mesh)
 
