@@ -250,8 +250,6 @@ NAMING: dict[str, Any] = {
     "while": lambda x: lax.while_loop(lambda c: c < lax.axis_index("i"), lambda c: c + 1, x),
 }
 """Functions whose result depends on the axis i, which only something inside of them names."""
-if jax.__version_info__ >= (0, 11):  # there custom_root hides it, and vmap refuses the result
-    del NAMING["custom_root"]
 
 FREE: dict[str, Any] = {
     "relu": jax.nn.relu,

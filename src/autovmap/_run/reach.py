@@ -160,8 +160,15 @@ def _jaxprs(params: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _within(container: Any) -> Iterator[Any]:
-    """All that stands in containers within containers; the keys of mappings are left out."""
+    """All that stands in containers within containers; the keys of mappings are left out.
+
+    Since JAX 0.11 a primitive may stand among an equation's parameters, with parameters of its own
+    (`jax.experimental.hijax`): there `custom_root` keeps its jaxpr.
+    """
     for value in container.values() if isinstance(container, Mapping) else container:
         yield value
+        own = getattr(value, "params", None)
+        if isinstance(own, Mapping):
+            yield from _within(cast("Any", own))
         if isinstance(value, (tuple, list, set, frozenset, Mapping)):
             yield from _within(cast("Any", value))

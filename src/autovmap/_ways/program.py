@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SEEN = 1024
 """Of how many kinds of calls it is known what was decided, and how often they were seen."""
 HOST = (Kind.NUMPY, Kind.INT, Kind.NUMBER)
+_concrete: set[type] = set()
+"""Types of arrays that are no tracers: whether one is told by a type is asked once."""
 
 
 class Function(Protocol):
@@ -145,8 +147,13 @@ class Programs:
         """All that what is decided of a call depends on; None where it is not to be kept."""
         key: list[Any] = [split.static]
         for leaf in split.arrays:
-            kind = kind_of(type(leaf))
+            cls = type(leaf)
+            kind = kind_of(cls)
             if kind is Kind.ARRAY:
+                if cls not in _concrete:  # up to JAX 0.6 a tracer is of this kind too
+                    if is_traced(leaf):
+                        return None
+                    _concrete.add(cls)
                 aval = leaf.aval  # its slots are quicker than the array's own properties
                 lies = leaf.sharding if leaf.committed else None
                 key += (aval.shape, aval.dtype, aval.weak_type, lies)
