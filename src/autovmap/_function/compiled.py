@@ -103,9 +103,8 @@ class Jitted(Face[P, R, "Jitted[P, R]", "Jitted[P, Any]"]):
     def __get__(self, instance: object, owner: Any) -> Self: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         """The bound view on an instance: the same programs, with the object as first argument."""
-        return self if instance is None else self._bound(instance)
-
-    def _bound(self, instance: Any) -> "BoundJitted[..., Any]":
+        if instance is None:
+            return self
         return BoundJitted(self, self._program_for(instance), instance)
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -126,8 +126,11 @@ class Engine(Definition):
 
             draw_conflict(error, self.name)
             raise
-        if call.planned.plan.promotion is not None:
-            _rank_promotion(call.planned.plan.promotion)
+        message = call.planned.plan.promotion
+        if message is not None and (setting := may_promote()) != "allow":  # as `jax.numpy` does
+            if setting == "raise":
+                raise BatchShapeError(message)
+            warn(message)
         if self.ways != PLAIN:
             for leaf in call.planned.plan.leaves:
                 if leaf.fixed:
@@ -262,12 +265,3 @@ class Engine(Definition):
 
         parts = [astuple(engine.programs.stats()) for engine in self.object_ranks.engines()]
         return BucketStats(*map(sum, zip(*parts, strict=True)))
-
-
-def _rank_promotion(message: str) -> None:
-    """Follow `jax_numpy_rank_promotion`, as `jax.numpy` does in broadcasting."""
-    setting = may_promote()
-    if setting == "raise":
-        raise BatchShapeError(message)
-    if setting == "warn":
-        warn(message)

@@ -18,6 +18,9 @@ from autovmap._ways.options import Ways
 from autovmap._ways.words import chunk_text
 from autovmap.errors import AutoVmapError
 
+NO_BRACKETS = ", which has no axis in brackets: the function sees scalars"
+"""They may have been forgotten: without any, each axis is a batch axis."""
+
 
 def diagnosed(engine: Engine, error: Exception, call: Call) -> Exception | None:
     """An error of ours in place of one that JAX raised, where it is known what it means."""
@@ -39,7 +42,8 @@ def explained(engine: Engine, error: Exception, call: Call) -> Exception:
         return found
     error.add_note(note(plan))
     if plan.pattern is not None:
-        error.add_note(f"under the pattern {plan.pattern}{_no_core(plan.pattern)}")
+        bare = "" if "[" in plan.pattern else NO_BRACKETS
+        error.add_note(f"under the pattern {plan.pattern}{bare}")
     if engine.ways.bucket is not None:
         error.add_note("under .bucket(), which pads batch sizes")
     known = hint(error, unranked, engine.static, engine.name, _way(engine.ways))
@@ -57,13 +61,6 @@ def _of_ref(engine: Engine, error: Exception, call: Call) -> Exception | None:
         return None
     refs = [path for path, _ in engine.binder.unranked(call, kind=REF)]
     return shared_ref(error, refs, engine.name, engine.ways.shard is not None)
-
-
-def _no_core(pattern: str) -> str:
-    """Brackets that were forgotten: without any, each axis is a batch axis."""
-    if "[" in pattern:
-        return ""
-    return ", which has no axis in brackets: the function sees scalars"
 
 
 def _way(ways: Ways) -> str:

@@ -30,7 +30,7 @@ from autovmap._plan.leaf import Dim, Leaf, describe
 from autovmap._plan.outputs import Group, Item
 from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose
-from autovmap._spec.options import Options, Randomness, read_options
+from autovmap._spec.options import Options, read_options
 from autovmap._spec.ranks import UNMAPPED, CoreDim
 from autovmap._spec.spec import Declaration, Parameter, Spec
 from autovmap.errors import BatchShapeError, SpecError
@@ -57,8 +57,11 @@ def make_pattern_plan(
     for row, (one, nodes) in enumerate(zip(given, solved.inputs, strict=True)):
         leaf, steps = _placed(one.leaf, nodes, solved.sizes, axis_of)
         missing = tuple((a, order[k]) for k, a in axis_of.items() if a not in leaf.axes)
-        _refuse_raw_key(leaf, missing, options.randomness, function)
-        if leaf.key and options.randomness in ("different", "error") and missing:
+        folded = options.randomness in ("different", "error") and missing
+        if folded and is_like_raw_key(leaf):  # a pattern sees numbers in it
+            key = "pass a typed one (jax.random.key, jax.random.wrap_key_data), without brackets"
+            raise raw_key_error(leaf, options.randomness, function, key)
+        if leaf.key and folded:
             lacks[row] = missing
             leaf, steps = _in_front(leaf, steps)
         leaves.append(leaf)
@@ -80,13 +83,6 @@ def make_pattern_plan(
         pattern=str(pattern),
         parts=tuple(_group(nodes, i, axis_of) for i, nodes in enumerate(solved.outputs)),
     )
-
-
-def _refuse_raw_key(leaf: Leaf, lacks: Lacks, randomness: Randomness | None, function: str) -> None:
-    """Refuse a raw key that serves several examples: a pattern sees numbers in it."""
-    if randomness in ("different", "error") and lacks and is_like_raw_key(leaf):
-        key = "pass a typed one (jax.random.key, jax.random.wrap_key_data), without brackets"
-        raise raw_key_error(leaf, randomness, function, key)
 
 
 def _batch_axes(solved: Solved) -> dict[AxisKey, Dim]:

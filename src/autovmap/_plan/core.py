@@ -71,7 +71,11 @@ def core_sizes(leaves: Sequence[Leaf], dropped: frozenset[str], function: str) -
     for leaf in leaves:
         for dim, size in zip(leaf.dims, leaf.core, strict=bool(leaf.dims)):
             if dim.size is not None and size != dim.size:
-                raise CoreSizeError(_wrong_size(leaf, dim, size, function))
+                raise CoreSizeError(
+                    f"{function}(): a core dim of {leaf.named} has the fixed size {dim.size}, but "
+                    f"got {size}\n{_place(dim)}  {account(leaf)}, core shape "
+                    f"{tuple_text(leaf.core)}\nPass an array of that core size"
+                )
             if dim.name is None:
                 continue
             other = known.setdefault(dim.name, (size, leaf, dim))
@@ -80,14 +84,6 @@ def core_sizes(leaves: Sequence[Leaf], dropped: frozenset[str], function: str) -
     if not known and not dropped:
         return NO_SIZES
     return CoreSizes(tuple((name, size) for name, (size, _, _) in known.items()), dropped)
-
-
-def _wrong_size(leaf: Leaf, dim: CoreDim, size: Dim, function: str) -> str:
-    return (
-        f"{function}(): a core dim of {leaf.named} has the fixed size {dim.size}, but got {size}\n"
-        f"{_place(dim)}  {account(leaf)}, core shape {tuple_text(leaf.core)}\n"
-        f"Pass an array of that core size"
-    )
 
 
 def _conflict(

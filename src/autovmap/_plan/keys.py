@@ -93,7 +93,7 @@ def is_like_raw_key(leaf: Leaf) -> bool:
 
 
 def raw_key_error(
-    leaf: Leaf, randomness: Randomness, function: str, key: str = 'its rank is "key"'
+    leaf: Leaf, randomness: Randomness | None, function: str, key: str = 'its rank is "key"'
 ) -> RankError:
     """The error for a raw key that is ranked by a number: randomness concerns keys alone."""
     return RankError(

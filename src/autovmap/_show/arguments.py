@@ -1,7 +1,7 @@
 """The arguments of a printed `call(f, ...)`: its parameters, and how each goes into the nest."""
 
 import keyword
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from autovmap._plan.layers import Layer
@@ -56,11 +56,9 @@ class Arguments:
             return passed.name
         wanted = passed.key
         if passed.how == "star":
-            wanted = f"{passed.name}{self.calling.passed.index(passed) - self._first_star()}"
+            stars = [one for one in self.calling.passed if one.how == "star"]
+            wanted = f"{passed.name}{stars.index(passed)}"
         return self.names.fresh(wanted if wanted.isidentifier() else "value", f"{passed.name}_")
-
-    def _first_star(self) -> int:
-        return [passed.how for passed in self.calling.passed].index("star")
 
     def changed(self, row: int | None) -> bool:
         """Whether a row is converted, or has steps before it is mapped."""
@@ -109,15 +107,13 @@ class Arguments:
         """The arguments with which the nest is called."""
         star = [passed for passed in self.calling.passed if passed.how == "star"]
         texts = [leaves] * bool(self.flat)
+        direct_stars = sum(passed.how == "star" for passed in self.direct)
         for passed in self.direct:
-            if passed.how != "star" or len(star) != self._direct_stars():
+            if passed.how != "star" or len(star) != direct_stars:
                 texts.append(passed.path)
             elif f"*{passed.name}" not in texts:
                 texts.append(f"*{passed.name}")
         return ", ".join(texts)
-
-    def _direct_stars(self) -> int:
-        return sum(passed.how == "star" for passed in self.direct)
 
     @property
     def in_order(self) -> bool:
@@ -147,14 +143,12 @@ class Arguments:
         texts: list[str] = []
         for how in ("positional", "star", "keyword", "keywords"):
             several = [passed for passed in self.calling.passed if passed.how == how]
-            if how in ("star", "keywords") and several and self._untouched(several, values):
+            untouched = not any(passed.path in values for passed in several)
+            if how in ("star", "keywords") and several and untouched:
                 texts.append(f"{'*' if how == 'star' else '**'}{several[0].name}")
             else:
                 texts += [_argument(p, values.get(p.path, p.path)) for p in several]
         return f"{f}({', '.join(texts)})"
-
-    def _untouched(self, several: Sequence[Passed], values: dict[str, str]) -> bool:
-        return not any(passed.path in values for passed in several)
 
 
 def refuse_symbols(plan: PlanData, row: int) -> None:

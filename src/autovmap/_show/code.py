@@ -36,7 +36,8 @@ def code(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None = No
     lines = arguments.prepared(leaves)
     tree = names.fresh("tree", "treedef")
     if arguments.flat:
-        flat = _listed([passed.path for passed in arguments.flat])
+        paths = [passed.path for passed in arguments.flat]
+        flat = paths[0] if len(paths) == 1 else f"({', '.join(paths)})"
         lines.insert(0, f"{leaves}, {tree} = jax.tree.flatten({flat})")
     function, defined = _example(arguments, result, f, leaves, tree)
     lines += defined
@@ -65,10 +66,6 @@ def _mapped(arguments: Arguments, result: ResultText, function: str, leaves: str
         handed = "None"
     name = arguments.names.fresh("mapped", "vmapped")
     return applied(function, keywords, handed, result.head, name)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def _example(

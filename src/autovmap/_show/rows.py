@@ -4,7 +4,6 @@ import enum
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, array_text, describe, root
 from autovmap._plan.outputs import Group
@@ -118,7 +117,8 @@ def result_rows(
         count = len(plan.parts)
         return tuple(_part(part_path(i, count), part, plan) for i, part in enumerate(plan.parts))
     if outputs is None:
-        folds = {fold_name(fold_of(leaf)) for leaf in _folds(calling)}
+        leaves = [] if calling.reduce is None else leaves_of(calling.reduce.folds)
+        folds = {fold_name(fold_of(leaf)) for leaf in leaves}
         cells = _cells(Group(), plan, calling.folded, folds.pop() if len(folds) == 1 else "fold")
         return (Row("result", "", "", cells, calling.core),)
     rows = [_output(output, plan, calling.folded) for output in outputs]
@@ -126,10 +126,6 @@ def result_rows(
         return tuple(rows)
     groups = itertools.groupby(rows, key=lambda row: row.cells)
     return tuple(_group("result", list(members)) for _, members in groups)
-
-
-def _folds(calling: Calling) -> list[Any]:
-    return [] if calling.reduce is None else list(leaves_of(calling.reduce.folds))
 
 
 def _cells(

@@ -237,15 +237,12 @@ def note(plan: PlanData) -> str:
         f"in {plan.function}(), called by autovmap with batch shape "
         f"{tuple_text(plan.batch_shape)}; {what}"
     ]
-    lines += [_note_line(leaf) for leaf in plan.leaves[:MOST_LINES]]
+    shown = plan.leaves[:MOST_LINES]
+    lines += [f"  {account(leaf)}, core shape {tuple_text(leaf.core)}" for leaf in shown]
     if len(plan.leaves) > MOST_LINES:
         lines.append(f"  ... and {len(plan.leaves) - MOST_LINES} leaves more")
     lines += [key_hint(leaf) for leaf in plan.leaves if looks_like_raw_key(leaf)]
     return "\n".join(lines)
-
-
-def _note_line(leaf: Leaf) -> str:
-    return f"  {account(leaf)}, core shape {tuple_text(leaf.core)}"
 
 
 MOST_ROWS = 8

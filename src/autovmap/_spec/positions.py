@@ -40,7 +40,8 @@ def check_positions(
         elif (
             not shared
             and (named is None or parameter.name in named)
-            and _is_placed(parameter.positions)
+            and parameter.positions != FRONT
+            and is_mapped(parameter.positions)
         ):
             raise SpecError(
                 f"{function}(): in_axes gives a position for {parameter.name}, but "
@@ -62,10 +63,6 @@ def _fits_one(parameters: "Sequence[Parameter]", position: int, unread: Collecti
 
 def _is_open(rank: Core) -> bool:
     return any(dim.optional for dim in rank.dims)
-
-
-def _is_placed(positions: Tree) -> bool:
-    return positions != FRONT and is_mapped(positions)
 
 
 def _check(rank: Tree, positions: Tree, path: str, function: str, shared: bool) -> None:

@@ -99,7 +99,7 @@ class Sizing:
         if self._asked.memory is not None or fits == 1:
             return Sized(fits)
         diverging = self._diverges(parts, split)
-        in_caches = (needs(fits) or 0) <= CACHES[-1] or not _on_cpu()
+        in_caches = (needs(fits) or 0) <= CACHES[-1] or jax.default_backend() != "cpu"
         if in_caches and not diverging:
             return Sized(fits)
         if not self._timeable(call, parts):
@@ -231,10 +231,6 @@ def _part(call: Call, examples: int) -> tuple[tuple[Any, ...], dict[str, Any], i
                 rows[i] = rows[i][tuple(index)]
     args, kwargs = call.arguments(rows)
     return tuple(args), kwargs, chunks.examples
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu"
 
 
 def _host_memory() -> int:

@@ -40,7 +40,8 @@ def in_words_of(option: str) -> Generator[None]:
 def _said(text: str, option: str) -> str:
     text = text.replace(STRICT, "vmap got inconsistent sizes for array axes to be mapped:")
     text = text.replace(
-        "\nGive them equal batch shapes, or give one of them no batch dims", _remedy(option)
+        "\nGive them equal batch shapes, or give one of them no batch dims",
+        f"\nGive them axes of the same size, or share one of them with None in {option}",
     )
     if "kwargs[" in text and option == "in_axes":
         text += (
@@ -51,10 +52,6 @@ def _said(text: str, option: str) -> str:
         for ours, theirs in FUNCTORCH:
             text = text.replace(ours, theirs)
     return text
-
-
-def _remedy(option: str) -> str:
-    return f"\nGive them axes of the same size, or share one of them with None in {option}"
 
 
 def check_entries(axes: Any, args: tuple[Any, ...], option: str, function: str) -> None:

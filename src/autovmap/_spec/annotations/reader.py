@@ -70,7 +70,11 @@ class Reader:
         """
         members = self._members(annotation, path, scope)
         found = [self._member(member, path, scope) for member in members]
-        kept = [entry for entry in zip(members, found, strict=True) if not _is_none(entry[0])]
+        kept = [
+            entry
+            for entry in zip(members, found, strict=True)
+            if entry[0] not in (None, types.NoneType)
+        ]
         if len(kept) > 1:
             return self._union(kept, " | ".join(map(shown, members)), path)
         only = kept[0][1] if kept else found[0]
@@ -208,10 +212,6 @@ class Reader:
                 f"dims. {_remedy(path)}"
             )
         return either(arrays, any(numbers), not all(numbers))
-
-
-def _is_none(annotation: Any) -> bool:
-    return annotation is None or annotation is type(None)
 
 
 def _why(text: str) -> str:
