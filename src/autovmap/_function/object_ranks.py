@@ -58,13 +58,14 @@ class ObjectRanks:
         Raises:
             SpecError: there is no object to ask, or its answer is not a rank.
         """
-        instance = self._instance(engine, args, kwargs)
+        # On the path of every call: no frame, and no test of an answer, that is not needed.
+        instance = args[0] if args and engine.skip_first else self._instance(engine, kwargs)
         answers: list[Any] = []
         for question in self._parameters:
             answer = self._ask(question, instance)
             answers.append(answer if type(answer) is int else self._read(question, answer))
         key = tuple(answers)
-        found = self._engines.get(key)
+        found = self._engines.find(key)  # ints and frozen trees
         if found is None:
             trees = {
                 question: self._read(question, answer)
@@ -77,13 +78,12 @@ class ObjectRanks:
         """The engines of all answers so far."""
         return self._engines.values()
 
-    def _instance(self, engine: Answered, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def _instance(self, engine: Answered, kwargs: Mapping[str, Any]) -> Any:
+        """The object of a bound method, or of a call that names it."""
         if not engine.skip_first:
             if inspect.ismethod(engine.function):
                 return engine.function.__self__
             raise self.no_object()
-        if args:
-            return args[0]
         first = next(iter(engine.signature.parameters))
         if first not in kwargs:
             raise TypeError(f"{self._function}() missing a required argument: {first!r}")
@@ -91,7 +91,7 @@ class ObjectRanks:
 
     def _ask(self, question: FromSelf, instance: Any) -> Any:
         try:
-            answer = question.function(instance)
+            return question.function(instance)
         except jax.errors.JAXTypeError as error:
             raise SpecError(self._traced(question)) from error
         except Exception as error:
@@ -99,11 +99,10 @@ class ObjectRanks:
                 f"raised by the function that gives the base rank of {self._parameters[question]}"
             )
             raise
-        if is_traced(answer):
-            raise SpecError(self._traced(question))
-        return answer
 
     def _read(self, question: FromSelf, answer: Any) -> Tree:
+        if is_traced(answer):
+            raise SpecError(self._traced(question))
         path = f"{self._function}(): base rank {self._parameters[question]}, from self"
         found = read_rank(answer, path, one_level)
         if any(isinstance(leaf, FromSelf) for leaf in leaves_of(found)):
