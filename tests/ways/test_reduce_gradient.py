@@ -12,6 +12,7 @@ from jax.custom_derivatives import linear_call
 
 from autovmap import auto_vmap
 from autovmap._ways import reduce_units
+from ways.test_reduce import check
 
 MESH = jax.sharding.Mesh(jax.devices()[:1], ("d",))
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -131,16 +132,6 @@ def summed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
-def close(got: Any, want: Any) -> None:
-    assert jax.tree.structure(got) == jax.tree.structure(want)
-    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        if isinstance(other, str):
-            assert one == other
-            continue
-        assert (one.shape, one.dtype, one.weak_type) == (other.shape, other.dtype, other.weak_type)
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-
-
 def folded(f: Any, fold: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The oracle: gradients one by one, and then `jnp`'s function."""
     batch = len(f.plan(*args, **kwargs).batch_shape)
@@ -159,7 +150,7 @@ def test_equals_the_sum_of_gradients(case: str, way: str, summed: list[bool]) ->
     if way == "chunk and shard" and not plain.plan(*args, **kwargs).batch_shape:
         return
     got = WAYS[way](plain.reduce("sum"))(*args, **kwargs)
-    close(got, folded(plain, jnp.sum, args, kwargs))
+    check(got, folded(plain, jnp.sum, args, kwargs))
     assert all(summed)
     assert summed or way == "loop" or case in ("no batch", "one")
 
@@ -171,11 +162,11 @@ def test_means_and_values(case: str, way: str, summed: list[bool]) -> None:
     f, options, args, kwargs = CASES[case]
     plain = f.lift(jax.value_and_grad, **options)
     got = WAYS[way](plain.reduce("mean"))(*args, **kwargs)
-    close(got, folded(plain, jnp.mean, args, kwargs))
+    check(got, folded(plain, jnp.mean, args, kwargs))
     got = WAYS[way](plain.reduce(("max", "sum")))(*args, **kwargs)
     value, gradient = plain(*args, **kwargs)
     batch = tuple(range(len(f.plan(*args, **kwargs).batch_shape)))
-    close(got, (value.max(), jax.tree.map(lambda x: x.sum(batch), gradient)))
+    check(got, (value.max(), jax.tree.map(lambda x: x.sum(batch), gradient)))
     assert all(summed)
 
 
@@ -184,7 +175,7 @@ def test_means_and_values(case: str, way: str, summed: list[bool]) -> None:
 def test_what_stands_beside_the_gradients(transform: Any, way: str, summed: list[bool]) -> None:
     f = auto_vmap(x=1)(with_aux).lift(transform, has_aux=True)
     args = (normal(3), normal(9, 3))
-    close(WAYS[way](f.reduce("sum"))(*args), folded(f, jnp.sum, args, {}))
+    check(WAYS[way](f.reduce("sum"))(*args), folded(f, jnp.sum, args, {}))
     assert all(summed)
 
 
@@ -200,7 +191,7 @@ def test_methods() -> None:
     model, args = Model(normal(3)), (normal(3), normal(9, 3))
     for f in (model.loss.lift(jax.grad), auto_vmap(x=1)(model.loss.__wrapped__).lift(jax.grad)):
         want = folded(f, jnp.sum, args, {})
-        close(f.reduce("sum")(*args), want)
+        check(f.reduce("sum")(*args), want)
 
 
 @jax.custom_vjp
@@ -283,12 +274,12 @@ def test_a_transpose_in_a_rule_is_not_done_to_the_sum(way: str, summed: list[boo
 def test_other_folds_and_axes_are_those_of_examples(summed: list[bool]) -> None:
     f, _, args, _ = CASES["crossed"]
     plain = f.lift(jax.grad)
-    close(plain.reduce("max").chunk(3)(*args), folded(plain, jnp.max, args, {}))
+    check(plain.reduce("max").chunk(3)(*args), folded(plain, jnp.max, args, {}))
     for axis in (0, 1):
         want = jax.tree.map(lambda x: x.sum(axis), plain(*args))  # noqa: B023
-        close(plain.reduce("sum", axes=axis).chunk(3)(*args), want)
+        check(plain.reduce("sum", axes=axis).chunk(3)(*args), want)
     double = f.lift(jax.grad).lift(jax.checkpoint)  # whatever it is, it is no gradient
-    close(double.reduce("sum")(*args), folded(plain, jnp.sum, args, {}))
+    check(double.reduce("sum")(*args), folded(plain, jnp.sum, args, {}))
     assert not any(summed)
 
 

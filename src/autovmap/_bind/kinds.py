@@ -32,6 +32,10 @@ class Kind(enum.Enum):
     OTHER = enum.auto()
 
 
+ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
+"""The kinds that JAX takes for an array, or that stand for one."""
+
+
 @functools.lru_cache(maxsize=512)
 def kind_of(cls: type) -> Kind:
     """The kind of every value of a type."""

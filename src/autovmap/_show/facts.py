@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.binder import Call
+from autovmap._bind.kinds import ARRAYS
 from autovmap._bind.leaves import Kind, is_array, kind_of
 from autovmap._bind.match import match
 from autovmap._bind.style import Slot, argument_slots
@@ -26,7 +27,6 @@ from autovmap._spec.ranks import leaves_of
 from autovmap._spec.spec import VAR_KEYWORD, VAR_POSITIONAL, Spec
 from autovmap.errors import SpecError
 
-ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.REF, Kind.STRUCT)
 Rows = tuple[int | None, ...]
 
 

@@ -21,12 +21,10 @@ from autovmap._ways.bucket import padded_dims, padded_sizes
 from autovmap._ways.bucket_run import cut, pad, refuse_spread
 from autovmap._ways.options import Bucket
 from autovmap._ways.reduce_units import cut_folded
-from autovmap._ways.split import TRACED, Partition, Split, Static
+from autovmap._ways.split import SEEN, TRACED, Partition, Split, Static
 
 Job: TypeAlias = Callable[[Split], Any]
 """How the calls of one structure, shapes and dtypes are run."""
-SEEN = 1024
-"""Of how many kinds of calls it is known how often they were seen."""
 
 
 @dataclass(slots=True)

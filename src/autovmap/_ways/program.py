@@ -17,7 +17,7 @@ from autovmap._spec.spec import Spec
 from autovmap._ways.explicit import entries
 from autovmap._ways.options import Ways
 from autovmap._ways.parts import Parts
-from autovmap._ways.split import Partition, Split, settings
+from autovmap._ways.split import SEEN, Partition, Split, settings
 from autovmap.errors import SpecError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from autovmap._ways.chunk_size import Sizing
     from autovmap._ways.fit import Sized
 
-SEEN = 1024
-"""Of how many kinds of calls it is known what was decided, and how often they were seen."""
 HOST = (Kind.NUMPY, Kind.INT, Kind.NUMBER)
 _concrete: set[type] = set()
 """Types of arrays that are no tracers: whether one is told by a type is asked once."""

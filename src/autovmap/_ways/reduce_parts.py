@@ -20,8 +20,6 @@ from autovmap._ways.reduce_loop import fold_looped
 from autovmap._ways.reduce_run import reducing_of
 from autovmap._ways.reduce_units import traced_once
 
-ARRAYS = (jax.Array, np.ndarray)
-
 
 def run_reduced(
     plan: PlanData,
@@ -39,7 +37,9 @@ def run_reduced(
     `known` is where it is kept of an uncompiled call how its outputs are folded.
     """
     # The real sizes of a padded batch; without a trace, under `jax.disable_jit`, NumPy's.
-    padded = parts.stage == "whole" and bool(state) and isinstance(state[1], ARRAYS)
+    padded = (
+        parts.stage == "whole" and bool(state) and isinstance(state[1], (jax.Array, np.ndarray))
+    )
     reducing = reducing_of(plan, spec, state[1] if padded else None)
     if looped:
         short = None

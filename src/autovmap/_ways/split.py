@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr, tree_flatten, tree_flatten_with_path, treedef_is_leaf
 
-from autovmap._bind.kinds import NUMBERS, Kind, kind_of, leaf_type
+from autovmap._bind.kinds import ARRAYS, NUMBERS, Kind, kind_of, leaf_type
 from autovmap._bind.leaves import jax_holds, refuse_no_node
 from autovmap._bind.style import argument_slots
 from autovmap._bind.trees import flatten
@@ -70,8 +70,9 @@ TRACED = object()
 Values: TypeAlias = tuple[Any, ...]
 Keys: TypeAlias = tuple[Hashable, ...]
 
+SEEN = 1024
+"""Of how many kinds of calls it is known what was decided, and how often they were seen."""
 ARRAY, OTHER = Kind.ARRAY, Kind.OTHER
-ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.STRUCT, Kind.REF)
 STATIC, WITH_NUMBERS, WITH_FLOATS, ARRAYS_ALONE = range(4)
 """What of an argument is traced: nothing, arrays and numbers, arrays and floats, or arrays."""
 

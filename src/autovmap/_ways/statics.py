@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from autovmap._bind.kinds import Kind, a, is_traced, kind_of, shown, traced_outside
+from autovmap._bind.kinds import ARRAYS, a, is_traced, kind_of, shown, traced_outside
 from autovmap._frames import warn
 from autovmap._lines import value_text
 from autovmap._spec.annotations.scope import Scope
@@ -28,7 +28,6 @@ EIGHTH = 8
 STATIC: tuple[type, ...] = (bool, int, str, bytes, enum.Enum, type, np.dtype)
 BUILTIN = {list: "a tuple", set: "a frozenset", dict: "a tuple of pairs"}
 """What to pass in place of a builtin that has no hash."""
-ARRAYS = (Kind.ARRAY, Kind.NUMPY, Kind.CONVERTIBLE, Kind.STRUCT, Kind.REF)
 TRACED: tuple[type, ...] = (float, complex, np.generic, np.ndarray)
 
 
