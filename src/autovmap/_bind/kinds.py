@@ -69,7 +69,7 @@ def shown(leaf: Any) -> str:
     """An array by dtype and shape, anything else by a short repr."""
     if kind_of(type(leaf)) not in (Kind.OTHER, Kind.INT, Kind.NUMBER):
         return f"{leaf.dtype}[{shape_text(tuple(leaf.shape))}]"
-    text = repr(leaf)
+    text = repr(leaf.item() if isinstance(leaf, np.generic) else leaf)  # NumPy 2 adds its name
     text = " ".join(text.split()) if "\n" in text else text
     return text if len(text) <= 40 else text[:37] + "..."
 
