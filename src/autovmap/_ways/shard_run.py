@@ -96,7 +96,8 @@ def sharded(
     def outside() -> Any:
         shapes = [_part_shape(leaves[i], shards, i) for i in arrays]
         here = lambda *rows: part(replace(_here(shards), outside=True), *rows)  # noqa: E731
-        return mapped(*traced_outside(here, shapes, dict(mesh.shape).items()))
+        axes = dict(mesh.shape).items()
+        return mapped(*traced_outside(here, shapes, axes, plan.function))
 
     # With a `custom_vjp` it is the backward pass that would fail, later, inside: but in older JAX,
     # where arrays inside are of no other type than outside.

@@ -24,10 +24,12 @@ Flat = Callable[..., list[Any]]
 Axes = Collection[tuple[Hashable, int]]
 Trace = Callable[..., Any]
 """`jax.make_jaxpr`, which knows the mesh's axes."""
+Once = Callable[[Any], Any]
+"""See `_once`."""
 
 
 def traced_outside(
-    function: Callable[..., Any], shapes: Sequence[Any], axes: Axes
+    function: Callable[..., Any], shapes: Sequence[Any], axes: Axes, name: str
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The same function, with its trace and those of its derivatives made now.
 
@@ -41,19 +43,21 @@ def traced_outside(
         function: a function of arrays, of any pytree of arrays for a result.
         shapes: the shapes of its arguments.
         axes: names and sizes of the mesh's axes, over which it may communicate.
+        name: the decorated function's, for messages.
     """
     with _no_mesh():
-        return _traced(function, shapes, functools.partial(jax.make_jaxpr, axis_env=list(axes)))
+        trace = functools.partial(jax.make_jaxpr, axis_env=list(axes))
+        return _traced(function, shapes, trace, _once(name))
 
 
 def _traced(
-    function: Callable[..., Any], shapes: Sequence[Any], trace: Trace
+    function: Callable[..., Any], shapes: Sequence[Any], trace: Trace, once: Once
 ) -> tuple[Callable[..., Any], list[Any]]:
     closed, result = trace(function, return_shape=True)(*shapes)
     jaxpr, consts = closed.jaxpr, closed.consts
     opened = jaxpr.replace(constvars=(), invars=[*jaxpr.constvars, *jaxpr.invars])
     flat = jaxpr_as_fun(ClosedJaxpr(opened, ()))
-    run = _differentiable(flat, [*map(_shape, consts), *shapes], trace)
+    run = _differentiable(flat, [*map(_shape, consts), *shapes], trace, once)
 
     def traced(*arrays: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(result), run(*arrays))
@@ -61,7 +65,7 @@ def _traced(
     return traced, list(consts)
 
 
-def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace) -> Flat:
+def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace, once: Once) -> Flat:
     """A function with rules for its derivatives that are traced already."""
     results = trace(run, return_shape=True)(*shapes)[1]
     given = [i for i, x in enumerate(shapes) if _is_inexact(x)]
@@ -84,7 +88,7 @@ def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace) -> Flat:
         tangent = _forward(chosen, shapes, given, trace)
     except Exception:  # a `custom_vjp` has no forward mode
         return _by_vjp(run, forward, backward, len(shapes), given, made)
-    return _by_jvp(run, forward, backward, tangent, given, made)
+    return _by_jvp(run, forward, backward, tangent, given, made, once)
 
 
 def _reverse(
@@ -138,6 +142,7 @@ def _by_jvp(
     tangent: Flat,
     given: Sequence[int],
     made: Sequence[int],
+    once: Once,
 ) -> Flat:
     """Both modes: a tangent is linear, and its transpose is the backward pass."""
     call = jax.custom_jvp(lambda *arrays: run(*arrays))
@@ -158,7 +163,7 @@ def _by_jvp(
 
         known = (list(arrays), residuals)
         found = _linear(
-            ahead, back, known, [tangents[i] for i in moved], [outputs[i] for i in made]
+            ahead, back, once(known), [tangents[i] for i in moved], [outputs[i] for i in made]
         )
         every: list[Any] = [np.zeros(x.shape, jax.dtypes.float0) for x in outputs]
         for i, x in zip(made, found, strict=True):
@@ -184,7 +189,6 @@ def _linear(
     # Linear in the tangents, as a transpose wants all of the right-hand side to be unknown.
     nothing = sum(jnp.sum(lax.reshape(x, (x.size,))[:0]) for x in tangents)
     zeros = [jnp.broadcast_to(nothing, x.shape).astype(x.dtype) for x in results]
-    known = _once(known)
 
     def solved(_: Any, both: Any) -> Any:
         return both[0], [x + y for x, y in zip(both[1], ahead(known, both[0]), strict=True)]
@@ -196,19 +200,20 @@ def _linear(
     return lax.custom_linear_solve(lambda both: both, both, solved, transposed)[1]
 
 
-@jax.custom_jvp
-def _once(known: Any) -> Any:
-    """What a derivative is worked out from, and may not be differentiated itself."""
-    return known
+@functools.lru_cache(maxsize=256)
+def _once(name: str) -> Callable[[Any], Any]:
+    """The identity for what a derivative is worked out from, which is not differentiated itself."""
+    once = jax.custom_jvp(lambda known: known)
 
+    def refuse(*_: Any) -> Any:
+        raise SpecError(
+            f"{name}.shard(...): a function that JAX can't trace on a part of a mesh is traced "
+            f"beforehand, so its derivative can't be differentiated again; differentiate each "
+            f"example, and shard the result: {name}.lift(jax.hessian).shard(...)"
+        )
 
-@_once.defjvp
-def _(*_: Any) -> Any:
-    raise SpecError(
-        "f.shard(...): a function that JAX can't trace on a part of a mesh is traced beforehand, "
-        "so its derivative can't be differentiated again; differentiate each example, "
-        "and shard the result: f.lift(jax.hessian).shard(...)"
-    )
+    once.defjvp(refuse)
+    return once
 
 
 def _by_vjp(
