@@ -157,3 +157,12 @@ def test_a_picture_and_a_table_mark_what_is_folded() -> None:
     assert lines["result['x']"].endswith(" 4   5 | 3")
     assert lines["result['pair'][0]"].endswith(" 4   . |")
     assert ">max<" in f.reduce("max").plan(X, Y).svg()
+
+
+def test_a_table_shows_what_is_not_stretched() -> None:
+    f = auto_vmap(x=0, y=0, stretch_outputs=False)(lambda x, y: (x * y, y, x))
+    plan = f.reduce(("max", None, "min"), axes=-1).plan_with_outputs(Y[:, None], Y[:3])
+    lines = {line.split()[0]: line for line in str(plan).splitlines()[2:]}
+    assert lines["result[0]"].endswith(" 5   . |")
+    assert lines["result[1]"].endswith(" 1*  3 |")
+    assert lines["result[2]"].endswith(" 5   . |")

@@ -3,10 +3,10 @@
 import enum
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, array_text, describe, root
-from autovmap._plan.outputs import Group
+from autovmap._plan.outputs import Group, block_start
 from autovmap._plan.plan import PlanData
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.vmaps import part_path
@@ -160,6 +160,21 @@ def _part(label: str, group: Group, plan: PlanData) -> Row:
     return Row(label, "", "", _cells(group, plan), tuple(core))
 
 
+def _seen(output: Output, plan: PlanData, folded: frozenset[int]) -> Group:
+    """The group of an output with the axes along which its shape shows it stretched.
+
+    A fold under `stretch_outputs=False` finds out itself what depends on what.
+    """
+    group, block = output.group, len(plan.batch_shape)
+    if group.items is not None or group.axes is not None or group.position is None:
+        return group
+    own = [axis for axis in range(-block, 0) if axis not in folded]
+    start = block_start(group.position, len(output.shape), len(own))
+    sizes = output.shape[start : start + len(own)]
+    short = {axis for axis, size in zip(own, sizes, strict=True) if size == 1}
+    return replace(group, axes=frozenset(range(-block, 0)) - short) if short else group
+
+
 def _output(output: Output, plan: PlanData, folded: frozenset[int]) -> Row:
     if not output.array:
         cells = tuple(Cell("", Fill.ABSENT) for _ in columns(plan))
@@ -175,5 +190,5 @@ def _output(output: Output, plan: PlanData, folded: frozenset[int]) -> Row:
             core.append(str(size) if item.name is None else f"{item.name}={size}")
     array = array_text(output.dtype, output.shape)
     folded = folded if output.fold else frozenset()
-    cells = _cells(output.group, plan, folded, output.fold)
+    cells = _cells(_seen(output, plan, folded), plan, folded, output.fold)
     return Row(output.path, array, output.dtype, cells, tuple(core))
