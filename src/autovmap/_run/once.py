@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import PlanData
+from autovmap._run.dtypes import weakened
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.nest import Body, Running, make_nest
 from autovmap._run.reach import Axes, reached
@@ -104,11 +106,21 @@ def again(plan: PlanData, once: Once) -> Body:
     from jax.extend.core import jaxpr_as_fun  # imports Pallas, so only where it is needed
 
     program = jaxpr_as_fun(once.jaxpr)
+    avals = once.jaxpr.out_avals
 
     def body(rows: Sequence[Any]) -> Any:
-        return once.result(program(*[rows[row] for row in plan.mapped]))
+        computed = program(*[rows[row] for row in plan.mapped])
+        return once.result(list(map(_array, computed, avals)))
 
     return body
+
+
+def _array(value: Any, aval: Any) -> Any:
+    """An output of a program; JAX gives a constant one as a number, which would get no batch."""
+    if isinstance(value, jax.Array):
+        return value
+    array = jnp.asarray(value, dtype=aval.dtype)
+    return weakened(array) if aval.weak_type else array
 
 
 @dataclass(frozen=True, slots=True)
