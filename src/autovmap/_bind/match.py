@@ -42,6 +42,7 @@ def match(tree: Tree, value: Any, path: str, what: str) -> list[Match]:
 
     `what` opens messages: the function, and whether ranks or positions are matched.
 
+    >>> from autovmap._spec.ranks import Core
     >>> for found in match(ByName((("b", Core(1)), ("a", UNMAPPED))), {"a": 1, "b": [2]}, "x", ""):
     ...     print(found)
     ("x['a']", Unmapped(), False)

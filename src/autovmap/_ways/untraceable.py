@@ -1,5 +1,6 @@
 """Why `jax.jit` took no argument of a call: said as in a call that is not compiled."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,10 +27,15 @@ Bind = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 NDARRAY = np.ndarray
 SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
 """Types of which a value may be one that a warm `jax.jit` misreads."""
-CLEAR = frozenset((type(jax.numpy.zeros(())), int, float, bool, str, type(None)))
-"""Types of leaves of which none is: the first question, as most arguments are of these."""
-USUAL = PLAIN | {type(jax.numpy.zeros(()))}
-"""The same where some are static values, which may have to be told apart: see `distinct`."""
+CLEAR = frozenset((int, float, bool, str, type(None)))
+"""Types of leaves, beside JAX's arrays, of which none is: most arguments are of these."""
+
+
+@functools.cache
+def _array_type() -> type:
+    """The type of JAX's arrays: asked at a first call, as making one needs a backend."""
+    with jax.ensure_compile_time_eval():  # an array too where all is traced
+        return type(jax.numpy.zeros(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,8 @@ def explaining(
     ranks = [p.rank for p in misuse.spec.parameters]
     static = bool(misuse.static)
     simple = not static and all(isinstance(rank, (Core, Key)) for rank in ranks)
-    usual = USUAL if static else USUAL | CLEAR
+    # Static values may have to be told apart: see `distinct`.
+    usual: set[Any] = set(PLAIN if static else PLAIN | CLEAR)
     refuse, substituted = misuse.refuse, places.substituting()
 
     # What is looked for is looked for in place, as a frame would cost more than the looks.
@@ -171,6 +178,7 @@ def explaining(
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
         try:
+            usual.add(_array_type())
             result = looking(*args, **kwargs)
         except Exception as error:
             leave_out_frames(error)
