@@ -18,8 +18,8 @@ from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
 from autovmap._function.known import declaration_key, find, keep
 from autovmap._lines import value_text
+from autovmap._spec.declaration import Declaration, is_signature
 from autovmap._spec.options import DEFAULTS
-from autovmap._spec.spec import Declaration, is_signature
 from autovmap._ways.options import PLAIN
 from autovmap.errors import SpecError
 

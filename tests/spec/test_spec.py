@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autovmap import SpecError
+from autovmap._spec.declaration import Declaration, read_spec
 from autovmap._spec.options import DEFAULTS, Options, read_options
 from autovmap._spec.ranks import (
     UNMAPPED,
@@ -21,7 +22,7 @@ from autovmap._spec.ranks import (
     plain,
 )
 from autovmap._spec.reading import read_positions, read_rank
-from autovmap._spec.spec import Declaration, Spec, has_ranks, read_spec
+from autovmap._spec.spec import Spec, has_ranks
 
 pytestmark = [pytest.mark.python, pytest.mark.own]
 

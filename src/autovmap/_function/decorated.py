@@ -22,8 +22,9 @@ from autovmap._function.identity import (
     takes_first,
 )
 from autovmap._function.methods import Change, JitRequest
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.ranks import is_mapped, plain
-from autovmap._spec.spec import Declaration, Spec
+from autovmap._spec.spec import Spec
 from autovmap._ways.options import Ways, refuse_jit
 from autovmap.errors import SpecError
 

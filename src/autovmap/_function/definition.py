@@ -13,9 +13,10 @@ from autovmap._bind.trees import one_level
 from autovmap._function.identity import Transform, is_made_of, is_method, shown_name
 from autovmap._lines import is_array, value_text
 from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.declaration import Declaration, read_spec
 from autovmap._spec.options import checked_sizes, refuse_unknown_options
 from autovmap._spec.ranks import FromSelf, Tree, is_mapped, plain
-from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Declaration, Spec, read_spec
+from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, Spec
 from autovmap._ways.options import PLAIN, Ways
 from autovmap.errors import SpecError
 

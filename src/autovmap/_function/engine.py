@@ -34,8 +34,8 @@ from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, naming, run
 from autovmap._run.result import check_result
 from autovmap._run.steps import prepared
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.options import NO_EXTENT
-from autovmap._spec.spec import Declaration
 from autovmap._ways.options import PLAIN, Ways, check_reduced, checked_ways
 from autovmap.errors import BatchShapeError, SpecError
 

@@ -18,8 +18,8 @@ from autovmap._cache import BoundedCache, same
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.identity import in_class_body
 from autovmap._spec.annotations.scope import scope_of
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.ranks import NODES
-from autovmap._spec.spec import Declaration
 
 ATTRIBUTE = "__autovmap__"
 """The name under which a function keeps its declarations."""

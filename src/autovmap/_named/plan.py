@@ -30,9 +30,10 @@ from autovmap._plan.leaf import Dim, Leaf, describe
 from autovmap._plan.outputs import Group, Item
 from autovmap._plan.plan import PlanData
 from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.options import Options, read_options
 from autovmap._spec.ranks import UNMAPPED, CoreDim
-from autovmap._spec.spec import Declaration, Parameter, Spec
+from autovmap._spec.spec import Parameter, Spec
 from autovmap.errors import BatchShapeError, SpecError
 
 AxisKey: TypeAlias = Hashable

@@ -9,9 +9,9 @@ from autovmap._decorate import decorated
 from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
 from autovmap._function.identity import is_method
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.gufunc import read_gufunc
 from autovmap._spec.ranks import UNMAPPED, ByValue, Core, Tree
-from autovmap._spec.spec import Declaration
 from autovmap.errors import SpecError
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -13,10 +13,10 @@ from autovmap._function.decorated import AutoVmapped
 from autovmap._function.engine import Engine
 from autovmap._function.identity import shown_name
 from autovmap._lines import value_text
+from autovmap._spec.declaration import Declaration
 from autovmap._spec.options import Extent
 from autovmap._spec.ranks import UNMAPPED, OneBatch, Tree
 from autovmap._spec.reading import read_axes
-from autovmap._spec.spec import Declaration
 from autovmap._ways.options import Chunk, Ways
 from autovmap.errors import AutoVmapError, SpecError
 

@@ -24,6 +24,7 @@ from autovmap._spec.annotations.shapes import (
     read_numpy,
     shown,
 )
+from autovmap._spec.declaration import check_extent
 from autovmap._spec.positions import check_positions
 from autovmap._spec.ranks import (
     ByIndex,
@@ -37,7 +38,7 @@ from autovmap._spec.ranks import (
     leaves_of,
     plain,
 )
-from autovmap._spec.spec import VAR_KEYWORD, Spec, check_extent
+from autovmap._spec.spec import VAR_KEYWORD, Spec
 from autovmap.errors import SpecError
 
 NUMBERS: tuple[type, ...] = (bool, int, float, complex, np.bool_, np.number, np.generic)
