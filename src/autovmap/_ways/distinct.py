@@ -6,8 +6,7 @@ such values go in under a stand-in, which is one object for each value.
 """
 
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from autovmap._cache import BoundedCache
@@ -23,6 +22,8 @@ NUMBERS = (float, complex)
 Args: TypeAlias = tuple[Any, ...]
 Kwargs: TypeAlias = dict[str, Any]
 Arguments: TypeAlias = tuple[Args, Kwargs]
+Substituted: TypeAlias = Callable[[Args, Kwargs], Arguments]
+"""A function of a call's arguments, which gives them with stand-ins where they are needed."""
 
 
 class StandIn:
@@ -69,32 +70,26 @@ class Distinct:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class StaticPlaces:
-    """Where the static values of a call stand: by position, and by keyword."""
+def substituting(positions: Sequence[int], names: Sequence[str]) -> Substituted:
+    """What gives a call's static values stand-ins, of one program.
 
-    positions: tuple[int, ...]
-    names: tuple[str, ...]
+    Args:
+        positions: where static values stand among the positional arguments.
+        names: the static keyword arguments.
+    """
+    of = Distinct().of
 
-    def substituting(self) -> Callable[[Args, Kwargs], Arguments]:
-        """A function of a call's arguments, which gives them with stand-ins where they are needed.
+    def substituted(args: Args, kwargs: Kwargs) -> Arguments:
+        count = len(args)
+        for i in positions:
+            if i < count and (found := of(args[i])) is not args[i]:
+                args = (*args[:i], found, *args[i + 1 :])
+        for name in names:
+            if name in kwargs and (found := of(kwargs[name])) is not kwargs[name]:
+                kwargs = {**kwargs, name: found}
+        return args, kwargs
 
-        It has stand-ins of its own.
-        """
-        of = Distinct().of
-        positions, names = self.positions, self.names
-
-        def substituted(args: Args, kwargs: Kwargs) -> Arguments:
-            count = len(args)
-            for i in positions:
-                if i < count and (found := of(args[i])) is not args[i]:
-                    args = (*args[:i], found, *args[i + 1 :])
-            for name in names:
-                if name in kwargs and (found := of(kwargs[name])) is not kwargs[name]:
-                    kwargs = {**kwargs, name: found}
-            return args, kwargs
-
-        return substituted
+    return substituted
 
 
 def values_of(args: Args, kwargs: Kwargs) -> Arguments:

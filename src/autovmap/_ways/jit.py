@@ -22,7 +22,7 @@ from autovmap._spec.spec import (
     VAR_POSITIONAL,
     Spec,
 )
-from autovmap._ways.distinct import StaticPlaces, values_of
+from autovmap._ways.distinct import substituting, values_of
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import count_value, given_names, is_number, refuse_changing
 from autovmap._ways.untraceable import Misuse, explaining, explaining_method, untraceable
@@ -130,12 +130,12 @@ def make_program(
     static = _places(signature, "static", options.static)
     program = cast("Any", jax.jit)(entry, **static, **_places(signature, "donate", options.donated))
     misuse = Misuse(spec, signature, options.static, bind)
-    places = StaticPlaces(static.get("static_argnums", ()), static.get("static_argnames", ()))
+    substituted = substituting(static.get("static_argnums", ()), static.get("static_argnames", ()))
     return Program(
-        explaining(program, misuse, places, settle),
-        explaining_method(program.lower, misuse, places),
-        explaining_method(program.trace, misuse, places),
-        explaining_method(program.eval_shape, misuse, places),
+        explaining(program, misuse, substituted, settle),
+        explaining_method(program.lower, misuse, substituted),
+        explaining_method(program.trace, misuse, substituted),
+        explaining_method(program.eval_shape, misuse, substituted),
         program.clear_cache,
     )
 

@@ -17,7 +17,7 @@ from autovmap._bind.trees import refuse_unsortable
 from autovmap._frames import interface, leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
-from autovmap._ways.distinct import PLAIN, StaticPlaces
+from autovmap._ways.distinct import PLAIN, Substituted
 from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap.errors import SpecError
 
@@ -100,7 +100,7 @@ class Misuse:
 def explaining(
     program: Any,
     misuse: Misuse,
-    places: StaticPlaces,
+    substituted: Substituted,
     settle: Callable[[Callable[..., Any]], None],
 ) -> Callable[..., Any]:
     """The call of a `jax.jit` object, explained where an argument can neither be traced nor kept.
@@ -115,13 +115,40 @@ def explaining(
     that is there anyway, among whole arguments by position.
     """
     ranks = [p.rank for p in misuse.spec.parameters]
-    static = bool(misuse.static)
-    simple = not static and all(isinstance(rank, (Core, Key)) for rank in ranks)
+    simple = not misuse.static and all(isinstance(rank, (Core, Key)) for rank in ranks)
     # Static values may have to be told apart: see `distinct`.
-    usual: set[Any] = set(PLAIN if static else PLAIN | CLEAR)
-    refuse, substituted = misuse.refuse, places.substituting()
+    usual: set[Any] = set(PLAIN if misuse.static else PLAIN | CLEAR)
+    looking = _looking(program, misuse, usual, substituted)
+    later = program if simple else _quick(program, misuse, usual, substituted, looking, settle)
 
-    # What is looked for is looked for in place, as a frame would cost more than the looks.
+    def first_call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            usual.add(_array_type())
+            result = looking(*args, **kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+        numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
+        settle(looking if numpy else later)
+        return result
+
+    return first_call
+
+
+# In both of these what is looked for is looked for in place: a frame would cost more than a look.
+
+
+def _quick(
+    program: Any,
+    misuse: Misuse,
+    usual: set[Any],
+    substituted: Substituted,
+    looking: Callable[..., Any],
+    settle: Callable[[Callable[..., Any]], None],
+) -> Callable[..., Any]:
+    """The call where no NumPy array has been seen yet."""
+    static = bool(misuse.static)
+
     def call(*args: Any, **kwargs: Any) -> Any:
         odd = False
         try:
@@ -142,13 +169,22 @@ def explaining(
                     return program(*positional, **named)
                 return program(*args, **kwargs)
             except (TypeError, ValueError) as error:
-                refuse(error, args, kwargs)
+                misuse.refuse(error, args, kwargs)
                 raise
         except Exception as error:
             leave_out_frames(error)
             raise
 
-    def looking(*args: Any, **kwargs: Any) -> Any:
+    return call
+
+
+def _looking(
+    program: Any, misuse: Misuse, usual: set[Any], substituted: Substituted
+) -> Callable[..., Any]:
+    """The call where arrays that would be misread are looked for among all leaves."""
+    static = bool(misuse.static)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
         odd = False
         try:
             for value in args:
@@ -170,31 +206,19 @@ def explaining(
                     return program(*positional, **named)
                 return program(*args, **kwargs)
             except (TypeError, ValueError) as error:
-                refuse(error, args, kwargs)
+                misuse.refuse(error, args, kwargs)
                 raise
         except Exception as error:
             leave_out_frames(error)
             raise
 
-    def first_call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            usual.add(_array_type())
-            result = looking(*args, **kwargs)
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-        numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
-        settle(looking if numpy else program if simple else call)
-        return result
-
-    return first_call
+    return call
 
 
 def explaining_method(
-    method: Callable[..., Any], misuse: Misuse, places: StaticPlaces
+    method: Callable[..., Any], misuse: Misuse, substituted: Substituted
 ) -> Callable[..., Any]:
     """The same of another method of a `jax.jit` object, such as `lower`: each call is looked at."""
-    substituted = places.substituting()
 
     @interface
     def explained(*args: Any, **kwargs: Any) -> Any:
