@@ -158,10 +158,12 @@ def _quick(
                     if cls in SUSPECTS:
                         settle(looking)
                         return looking(*args, **kwargs)
-                    odd = static
+                    if cls is not float or not value or value != value:  # a zero or a NaN
+                        odd = static
             if static and kwargs:
                 for value in kwargs.values():
-                    if type(value) not in usual:
+                    cls = type(value)
+                    if cls not in usual and (cls is not float or not value or value != value):
                         odd = True
             try:
                 if odd:
