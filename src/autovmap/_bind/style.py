@@ -1,7 +1,8 @@
 """Ways of calling a function: which values of a call are ranked, where they stand, and defaults.
 
 All of it follows from the number of positional arguments and the names of the keywords, so it is
-worked out once for all calls of one *style*.
+worked out once for all calls of one *style*. What is said of arguments that do not fit the
+parameters stands here too.
 """
 
 import inspect

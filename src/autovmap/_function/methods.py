@@ -2,8 +2,8 @@
 
 They stand on the decorated function, a method with its object, the compiled form of each (see
 `face`), and on the decorator before it has its function (see `decorator`). Each of these defines
-how it is made again for another engine and how it is compiled; that is all. A new method goes
-here, and appears on all of them.
+how it is made again for another engine and how it is compiled. A new method that returns a
+function goes here, and appears on all of them; one that returns something else goes to `face`.
 """
 
 from collections.abc import Callable, Sequence

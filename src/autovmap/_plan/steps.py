@@ -1,9 +1,9 @@
 """What happens around the nest of vmaps, as data: a closed set of steps.
 
 Before the nest a plan has steps for each leaf, behind it for each group of outputs. Three loops
-read them: `_run/steps.py` does them, `_show/step_text.py` prints them as Python, and says them in
-words. How many dims an output has is not known before the function has run, so a dim
-may be counted from the end, as everywhere in NumPy: -1 is the last.
+read them: `done` in `_run/steps.py`, `step_text` in `_show/step_text.py`, which prints them as
+Python, and `step_words` there. How many dims an output has is not known before the function has
+run, so a dim may be counted from the end, as everywhere in NumPy: -1 is the last.
 """
 
 from dataclasses import dataclass
