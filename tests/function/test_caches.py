@@ -17,7 +17,7 @@ from autovmap import BatchShapeError, auto_vmap
 from autovmap._bind.binder import LAYOUTS, PLANS, STYLES
 from autovmap._bind.match import Layout
 from autovmap._bind.style import Style
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from made import numbers
 
 equal = np.testing.assert_array_equal
@@ -133,12 +133,12 @@ def living(cls: type) -> int:
 
 def test_plans_are_bounded() -> None:
     function = auto_vmap(x=1)(lambda x: x)
-    before = living(PlanData)
+    before = living(CallPlan)
     for size in range(2, PLANS + 500):
         jax.eval_shape(function, jax.ShapeDtypeStruct((size, 1), jnp.float32))
     for size in range(2, 3 * PLANS):
         function.plan(jax.ShapeDtypeStruct((size, 3), jnp.float32))
-    assert living(PlanData) - before <= PLANS + 10
+    assert living(CallPlan) - before <= PLANS + 10
 
 
 @pytest.mark.slow

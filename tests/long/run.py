@@ -29,14 +29,14 @@ from autovmap._bind.match import Layout
 from autovmap._bind.style import Style
 from autovmap._cache import BoundedCache
 from autovmap._function.compiled import Jitted
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.program import Programs
 from long import calls
 
 BLOCKS = 5
 """How often it is measured; the calls of the last block are made by all threads at once."""
 THREADS = 16
-OURS = (AutoVmapped, BoundedCache, Jitted, Programs, Layout, PlanData, Style)
+OURS = (AutoVmapped, BoundedCache, Jitted, Programs, Layout, CallPlan, Style)
 WAYS = 12
 """Calls of each kind before all, enough for every way in it."""
 KEPT: list[Any] = []

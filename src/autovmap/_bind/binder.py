@@ -30,7 +30,7 @@ from autovmap._plan.broadcast import outer
 from autovmap._plan.core import core_sizes, drop_optional
 from autovmap._plan.keys import equal_draws
 from autovmap._plan.leaf import Leaf, checked_leaf, key_hint, looks_like_raw_key, root, tuple_text
-from autovmap._plan.plan import PlanData, make_plan
+from autovmap._plan.plan import CallPlan, make_plan
 from autovmap._spec.ranks import OneBatch
 from autovmap._spec.spec import Spec
 from autovmap.errors import BatchShapeError, CoreSizeError, RankError, SpecError
@@ -43,7 +43,7 @@ STYLES, LAYOUTS, PLANS = 128, 256, 1024
 class KeptPlan:
     """A plan, which of the call's leaves its rows are, and its nest of vmaps once it has run."""
 
-    plan: PlanData
+    plan: CallPlan
     places: tuple[int, ...]
     nest: Any = None
 

@@ -28,7 +28,7 @@ from autovmap._frames import warn
 from autovmap._function.definition import Definition
 from autovmap._function.identity import in_class_body
 from autovmap._function.object_ranks import ObjectRanks
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.fast import Shortcut
 from autovmap._run.grouping import FRONT, Grouping, declared_grouping
 from autovmap._run.nest import Body, make_nest, naming, run
@@ -171,7 +171,7 @@ class Engine(Definition):
 
         return remembered(self._folds, self.programs.partition, call)
 
-    def grouping_of(self, plan: PlanData) -> Grouping:
+    def grouping_of(self, plan: CallPlan) -> Grouping:
         """Where a plan's outputs go: for all calls of this function the same."""
         return self.grouping
 

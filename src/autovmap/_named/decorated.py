@@ -16,7 +16,7 @@ from autovmap._named.notation import Pattern
 from autovmap._named.plan import NamedDeclaration, NamedSpec, PatternBinder, read_named_spec
 from autovmap._named.result import PatternGrouping
 from autovmap._named.rules import read_pattern
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping
 from autovmap._spec.options import DEFAULTS
 from autovmap._spec.spec import Spec
@@ -141,7 +141,7 @@ class NamedEngine(Engine):
         """None: a pattern says more than a signature does."""
         return None
 
-    def grouping_of(self, plan: PlanData) -> Grouping:
+    def grouping_of(self, plan: CallPlan) -> Grouping:
         """Where a plan's outputs go: into the parts of the pattern."""
         return PatternGrouping(plan, self.pattern)
 

@@ -28,7 +28,7 @@ from autovmap._plan.keys import Lacks, folded_in, is_like_raw_key, raw_key_error
 from autovmap._plan.layers import layers, leaf_steps
 from autovmap._plan.leaf import Dim, Leaf, describe
 from autovmap._plan.outputs import Group, Item
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._plan.steps import Diagonal, Reshape, Step, Steps, Transpose
 from autovmap._spec.declaration import Declaration
 from autovmap._spec.options import Options, read_options
@@ -46,7 +46,7 @@ def make_pattern_plan(
     sizes: Sizes,
     given: Sequence[Given],
     options: Options,
-) -> PlanData:
+) -> CallPlan:
     """Plan a call under a pattern from its leaves' shapes."""
     solved = solve(pattern, given, sizes, function)
     order = _batch_axes(solved)
@@ -71,7 +71,7 @@ def make_pattern_plan(
         raise _one_key(pattern, given[next(iter(lacks))], function)
     rows = [folded_in(leaf, batch) if row in lacks else leaf for row, leaf in enumerate(leaves)]
     names = [key if isinstance(key, str) else None for key in order]
-    return PlanData(
+    return CallPlan(
         function=function,
         batch_shape=batch,
         leaves=tuple(leaves),

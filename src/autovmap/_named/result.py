@@ -10,7 +10,7 @@ from autovmap._bind.kinds import kind_text
 from autovmap._named.notation import Pattern, Span, axes_of, pointed, text_of
 from autovmap._plan.leaf import Dim, tuple_text
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping, of_result
 from autovmap.errors import CoreSizeError, RankError, SpecError
 
@@ -20,7 +20,7 @@ class PatternGrouping(Grouping):
 
     __slots__ = ("_pattern", "_plan")
 
-    def __init__(self, plan: PlanData, pattern: Pattern) -> None:
+    def __init__(self, plan: CallPlan, pattern: Pattern) -> None:
         super().__init__(tuple(dict.fromkeys(plan.parts)))
         self._plan = plan
         self._pattern = pattern
@@ -93,7 +93,7 @@ class PatternGrouping(Grouping):
             f"Return an array of that shape, or fix the pattern"
         )
 
-    def refusal(self, plan: PlanData, path: str, group: Group, axes: Sequence[int]) -> SpecError:
+    def refusal(self, plan: CallPlan, path: str, group: Group, axes: Sequence[int]) -> SpecError:
         """The error for a result that depends on batch axes which its part of the pattern lacks."""
         name = next(str(layer.name) for layer in plan.layers if layer.axis == axes[0])
         pattern = self._pattern

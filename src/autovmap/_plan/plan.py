@@ -17,7 +17,7 @@ from autovmap.errors import BatchShapeError, SpecError
 
 
 @dataclass(frozen=True)
-class PlanData:
+class CallPlan:
     """What a call will do, as data: frozen and hashable.
 
     First each leaf's `before` is done, then the `layers` map what is left, and at last each output
@@ -99,7 +99,7 @@ def make_plan(
     options: Options,
     extent: Extent = NO_EXTENT,
     core: CoreSizes = NO_SIZES,
-) -> PlanData:
+) -> CallPlan:
     """Plan a call from its leaves' shapes.
 
     >>> plan = make_plan("f", [Leaf("x", (1, 4), "float32", 0)], Options())
@@ -111,7 +111,7 @@ def make_plan(
     batch = extended(batch_shape(leaves, function, options.axis_name), extent, function)
     lacks = fold_ins(leaves, batch, options.randomness, function, extent.prepended)
     rows = [folded_in(leaf, batch) if i in lacks else leaf for i, leaf in enumerate(leaves)]
-    return PlanData(
+    return CallPlan(
         function=function,
         batch_shape=batch,
         leaves=tuple(leaves),
@@ -145,7 +145,7 @@ def extended(batch: Shape, extent: Extent, function: str) -> Shape:
     return extent.prepended + batch
 
 
-def folded_axes(plan: PlanData, reduce: Reduce, names: Sequence[Hashable]) -> frozenset[int]:
+def folded_axes(plan: CallPlan, reduce: Reduce, names: Sequence[Hashable]) -> frozenset[int]:
     """The batch axes that a call folds, counted from the right.
 
     >>> from autovmap._plan.leaf import Leaf

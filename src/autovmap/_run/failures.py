@@ -13,7 +13,7 @@ from autovmap._bind.kinds import is_traced, traced_outside
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.leaf import Leaf, account, root
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._plan.steps import FoldIn, Squeeze
 from autovmap.errors import AutoVmapError, BatchShapeError, SpecError
 
@@ -27,7 +27,7 @@ RESHARD = "jax.reshard" if hasattr(jax, "reshard") else "jax.experimental.shard.
 
 
 def diagnose(
-    error: Exception, plan: PlanData, arrays: Sequence[Any], others: Others
+    error: Exception, plan: CallPlan, arrays: Sequence[Any], others: Others
 ) -> AutoVmapError | None:
     """An error that names the argument at fault, or None where none can be found.
 
@@ -167,7 +167,7 @@ def _spec(array: Any, ndim: int) -> Entries:
 Rows: TypeAlias = Sequence[tuple[Leaf, Entries]]
 
 
-def _sharding_conflict(plan: PlanData, rows: Rows) -> AutoVmapError | None:
+def _sharding_conflict(plan: CallPlan, rows: Rows) -> AutoVmapError | None:
     for layer in plan.layers:
         mapped = [row for row in rows if is_mapped_along(row[0], layer.axis)]
         for leaf, spec in mapped[1:]:
@@ -188,7 +188,7 @@ def _account(leaf: Leaf, spec: Entries) -> str:
     return f"{account(leaf)}, sharded as P({', '.join(map(repr, spec))})"
 
 
-def _sharded_unmapped(plan: PlanData, rows: Rows, others: Others) -> AutoVmapError | None:
+def _sharded_unmapped(plan: CallPlan, rows: Rows, others: Others) -> AutoVmapError | None:
     """An argument whose own dims lie on the mesh axis of a batch axis that others map."""
     taken = {
         spec[leaf.array_dim(layer.axis)]

@@ -18,7 +18,7 @@ from autovmap._bind.leaves import facts, to_jax
 from autovmap._bind.style import Style
 from autovmap._bind.trees import fresh
 from autovmap._cache import BoundedCache
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import FRONT
 from autovmap._run.nest import Direct, Nest, make_direct_nest
 from autovmap._run.result import Result
@@ -35,7 +35,7 @@ FLOAT = (Kind.NUMBER, *facts(0.0))
 class Known:
     """The plan of calls of one kind, and its nest once one of them has come again."""
 
-    plan: PlanData
+    plan: CallPlan
     converts: bool
     """Whether a leaf has to be made a JAX array at each call."""
     nest: Nest | None = None
@@ -51,7 +51,7 @@ class Shortcut:
 
     def find(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Nest, Direct, list[Any], PlanData] | None:
+    ) -> tuple[Nest, Direct, list[Any], CallPlan] | None:
         """The nest, what goes into it, and the plan, of a call like one that was kept.
 
         The caller enters the nest itself: every Python frame between it and the function costs

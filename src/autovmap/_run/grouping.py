@@ -10,7 +10,7 @@ from autovmap._bind.kinds import Kind, kind_of
 from autovmap._bind.leaves import is_array
 from autovmap._bind.match import match
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._spec.ranks import Position, Tree, Undeclared, leaves_of, undeclared_position
 from autovmap._spec.spec import Spec
 from autovmap.errors import SpecError
@@ -94,7 +94,7 @@ class Grouping:
             return [self.groups[0]] * jax.tree.structure(result).num_leaves
         return self._by_leaf(result)
 
-    def refusal(self, plan: PlanData, path: str, group: Group, axes: Sequence[int]) -> SpecError:
+    def refusal(self, plan: CallPlan, path: str, group: Group, axes: Sequence[int]) -> SpecError:
         """The error for an output that depends on batch axes which its group does not hold."""
         named = {layer.axis: f" {layer.name!r}" for layer in plan.layers if layer.name is not None}
         said = ", ".join(f"{axis}{named.get(axis, '')}" for axis in axes)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import jax
 
 from autovmap._plan.outputs import Group, layer_out_axis
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent
 from autovmap._run.result import Result, finished, refuse_lazy
@@ -47,7 +47,7 @@ Nest: TypeAlias = Callable[..., Any]
 that some layer maps."""
 
 
-def make_nest(plan: PlanData, groups: Sequence[Group] = FRONT.groups) -> Nest:
+def make_nest(plan: CallPlan, groups: Sequence[Group] = FRONT.groups) -> Nest:
     """The plan's layers of vmap; the first layer is the outermost.
 
     vmap gets flat lists, never the user's nodes: their constructors may validate. What is not
@@ -65,7 +65,7 @@ def make_nest(plan: PlanData, groups: Sequence[Group] = FRONT.groups) -> Nest:
     return _layers(example, plan, groups, lambda axes: axes)
 
 
-def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
+def make_direct_nest(plan: CallPlan, order: Sequence[int]) -> Nest:
     """The same for a `Direct`: `order` says at which positions the plan's leaves stand.
 
     Every Python frame between the caller and the function costs more than its own time, as JAX's
@@ -84,7 +84,7 @@ def make_direct_nest(plan: PlanData, order: Sequence[int]) -> Nest:
 
 def _layers(
     nest: Nest,
-    plan: PlanData,
+    plan: CallPlan,
     groups: Sequence[Group],
     prefix: Callable[[tuple[int | None, ...]], Any],
 ) -> Nest:
@@ -112,7 +112,7 @@ def _layers(
 
 
 def run(
-    plan: PlanData,
+    plan: CallPlan,
     nest: Nest,
     body: Body,
     leaves: Sequence[Any],
@@ -148,7 +148,7 @@ _bound: ContextVar[tuple[tuple[Hashable, str], ...]] = ContextVar("bound", defau
 
 
 @contextlib.contextmanager
-def _named(plan: PlanData, names: Sequence[Hashable]) -> Generator[None]:
+def _named(plan: CallPlan, names: Sequence[Hashable]) -> Generator[None]:
     outer = _bound.get()
     own = tuple((name, plan.function) for name in names)
     for name, _ in own:
@@ -169,7 +169,7 @@ def _named(plan: PlanData, names: Sequence[Hashable]) -> Generator[None]:
 _nothing = contextlib.nullcontext()
 
 
-def naming(plan: PlanData, names: Sequence[Hashable]) -> contextlib.AbstractContextManager[None]:
+def naming(plan: CallPlan, names: Sequence[Hashable]) -> contextlib.AbstractContextManager[None]:
     """Bind axis names around a call: those that were declared for collectives.
 
     The names of a pattern are not: two patterns may well both speak of `b`.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import weakened
 from autovmap._run.grouping import FRONT, Grouping
 from autovmap._run.nest import Body, Running, make_nest
@@ -53,7 +53,7 @@ class Once:
 
 
 def trace_once(
-    plan: PlanData, body: Body, leaves: Sequence[Any], look: Callable[[Any], Any]
+    plan: CallPlan, body: Body, leaves: Sequence[Any], look: Callable[[Any], Any]
 ) -> Once:
     """Trace the function of one example.
 
@@ -101,7 +101,7 @@ def trace_once(
     return found[-1]
 
 
-def again(plan: PlanData, once: Once) -> Body:
+def again(plan: CallPlan, once: Once) -> Body:
     """The function of one example as it was traced; the caller's Python does not run again."""
     from jax.extend.core import jaxpr_as_fun  # imports Pallas, so only where it is needed
 
@@ -132,7 +132,7 @@ class Dependence:
     axes: Axes
 
 
-def shorten(plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Grouping) -> Grouping:
+def shorten(plan: CallPlan, body: Body, leaves: Sequence[Any], grouping: Grouping) -> Grouping:
     """The grouping under which an output is stretched only along the axes that it depends on."""
     if plan.trivial:
         return grouping
@@ -141,7 +141,7 @@ def shorten(plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Groupin
 
 
 def dependence_error(
-    plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Grouping
+    plan: CallPlan, body: Body, leaves: Sequence[Any], grouping: Grouping
 ) -> SpecError | None:
     """The error for an output that depends on a batch axis which it is declared not to have."""
     if all(group.holds(layer.axis) for group in grouping.groups for layer in plan.layers):
@@ -154,7 +154,7 @@ def dependence_error(
 
 
 def dependencies(
-    plan: PlanData, body: Body, leaves: Sequence[Any], grouping: Grouping
+    plan: CallPlan, body: Body, leaves: Sequence[Any], grouping: Grouping
 ) -> list[Dependence]:
     """What each leaf of the result depends on, from a trace of one example.
 

@@ -13,7 +13,7 @@ from jax.tree_util import keystr, tree_flatten_with_path, treedef_is_leaf
 from autovmap._bind.kinds import kind_text
 from autovmap._plan.core import check_output, kept
 from autovmap._plan.leaf import dims_text
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import FRONT, Grouping, batched, of_result
 from autovmap._run.hidden import refuse_hidden, refuse_sparse_result
 from autovmap._run.steps import done
@@ -38,7 +38,7 @@ def refuse_lazy(result: Any, leaves: Sequence[Any], function: str) -> None:
 class Result:
     """The structure of one example's result, caught while vmap traces the function."""
 
-    plan: PlanData
+    plan: CallPlan
     grouping: Grouping
     treedef: Any = None
     others: tuple[tuple[int, Any], ...] = ()
@@ -105,7 +105,7 @@ class Result:
                 f"{-ndim - 1} to {ndim}"
             )
 
-    def join(self, outputs: Any, plan: PlanData) -> Any:
+    def join(self, outputs: Any, plan: CallPlan) -> Any:
         """The result, from what came out of the nest and what was kept."""
         if self.alone:
             return done(outputs, plan.behind) if plan.behind else outputs
@@ -128,7 +128,7 @@ class Result:
         return jax.tree.unflatten(self.treedef, leaves)
 
 
-def finished(result: Any, plan: PlanData, grouping: Grouping) -> Any:
+def finished(result: Any, plan: CallPlan, grouping: Grouping) -> Any:
     """The result of a function that was called as it is, after the steps behind the nest."""
     leaves, treedef = jax.tree.flatten(result)
     found = [
@@ -176,7 +176,7 @@ def carried(result: Any, function: str) -> Any:
     return jax.tree.unflatten(treedef, kept)
 
 
-def check_result(result: Any, signature: Gufunc, plan: PlanData) -> None:
+def check_result(result: Any, signature: Gufunc, plan: CallPlan) -> None:
     """Check one example's result: as many outputs as the signature has, each of its core shape.
 
     With one output every array leaf of the result has that core; with several the result is a

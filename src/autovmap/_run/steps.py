@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._plan.steps import Diagonal, Expand, FoldIn, Merge, Reshape, Squeeze, Steps, Transpose
 
 
-def prepared(plan: PlanData, arrays: Sequence[Any]) -> Sequence[Any]:
+def prepared(plan: CallPlan, arrays: Sequence[Any]) -> Sequence[Any]:
     """The leaves as the layers map them, each after its own steps."""
     if not plan.changed:
         return arrays

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from autovmap._plan.layers import Layer
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._plan.steps import Reshape
 from autovmap._show.calling import Calling, Passed
 from autovmap._show.step_text import Entry, step_lines
@@ -31,7 +31,7 @@ class Names:
 class Arguments:
     """The arguments of a call, sorted by how they go into the nest."""
 
-    plan: PlanData
+    plan: CallPlan
     calling: Calling
     names: Names
     direct: list[Passed] = field(default_factory=list)
@@ -151,7 +151,7 @@ class Arguments:
         return f"{f}({', '.join(texts)})"
 
 
-def refuse_symbols(plan: PlanData, row: int) -> None:
+def refuse_symbols(plan: CallPlan, row: int) -> None:
     """Refuse an array that is taken apart into sizes of which several are symbolic."""
     for step in plan.before[row]:
         sizes = step.shape if isinstance(step, Reshape) else ()

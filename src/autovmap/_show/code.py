@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.arguments import Arguments, Names
 from autovmap._show.calling import Calling, Output
 from autovmap._show.fold_text import folded_code, unfolded
@@ -13,7 +13,7 @@ from autovmap._show.step_text import applied, axes_text, keywords_text
 from autovmap.errors import SpecError
 
 
-def code(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None = None) -> str:
+def code(plan: CallPlan, calling: Calling, outputs: Sequence[Output] | None = None) -> str:
     """The lines of `def call(f, <parameters>)`, which does what the plan says.
 
     Raises:

@@ -19,7 +19,7 @@ from autovmap._bind.style import Slot, argument_slots
 from autovmap._plan.core import kept
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData, folded_axes
+from autovmap._plan.plan import CallPlan, folded_axes
 from autovmap._run.grouping import Grouping, batched, of_result
 from autovmap._show.calling import Bystander, Calling, How, Output, Passed
 from autovmap._spec.fold import Fold, Reduce, fold_name, fold_of
@@ -64,7 +64,7 @@ def calling(spec: Spec, call: Call, steps: Sequence[str] = (), parted: bool = Tr
     )
 
 
-def _is_summed(spec: Spec, plan: PlanData, folded: frozenset[int]) -> bool:
+def _is_summed(spec: Spec, plan: CallPlan, folded: frozenset[int]) -> bool:
     """Whether the function may be a gradient that is summed as `reduce_gradient` does.
 
     What the function is made of is known only once it is traced.
@@ -76,7 +76,7 @@ def _is_summed(spec: Spec, plan: PlanData, folded: frozenset[int]) -> bool:
     return added and all(layer.axis in folded and layer.name is None for layer in layers)
 
 
-def _core(spec: Spec, plan: PlanData) -> tuple[str, ...] | None:
+def _core(spec: Spec, plan: CallPlan) -> tuple[str, ...] | None:
     """The core dims of the one output of a signature, with their sizes where they are known."""
     outputs = None if spec.signature is None or spec.lifted else spec.signature.outputs
     if outputs is None or len(outputs) != 1:
@@ -214,7 +214,7 @@ class Noted(Grouping):
         self._examples.append(Example(tuple(groups), shapes))
         return groups
 
-    def refusal(self, plan: PlanData, path: str, group: Group, axes: Sequence[int]) -> SpecError:
+    def refusal(self, plan: CallPlan, path: str, group: Group, axes: Sequence[int]) -> SpecError:
         """The error for an output that depends on batch axes which its group does not hold."""
         return self._grouping.refusal(plan, path, group, axes)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import jax
 
 from autovmap._plan.outputs import block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.arguments import Names
 from autovmap._show.calling import Calling, Output
 from autovmap._spec.fold import Combine, Fold, Kind, Reduce, fold_of
@@ -147,7 +147,7 @@ def block_first(at: int, block: int) -> int:
 
 
 def folded_code(
-    plan: PlanData,
+    plan: CallPlan,
     calling: Calling,
     reduce: Reduce,
     outputs: Sequence[Output] | None,
@@ -197,7 +197,7 @@ def _applied(folds: Folds, tree: str, whole: str) -> str:
     return f"{tree}({whole})"
 
 
-def _by_leaf(plan: PlanData, folds: Folds, outputs: Sequence[Output], whole: str) -> list[str]:
+def _by_leaf(plan: CallPlan, folds: Folds, outputs: Sequence[Output], whole: str) -> list[str]:
     """Lines that fold each leaf of a result on its own, or those that are combined as one."""
     jax_ = folds.module
     leaves, tree = folds.names.fresh("leaves", "flat"), folds.names.fresh("tree", "treedef")
@@ -228,7 +228,7 @@ def _by_leaf(plan: PlanData, folds: Folds, outputs: Sequence[Output], whole: str
     return [*lines, f"return {jax_}.tree.unflatten({tree}, {leaves})"]
 
 
-def _cut(plan: PlanData, folds: Folds, output: Output) -> str:
+def _cut(plan: CallPlan, folds: Folds, output: Output) -> str:
     """The index that cuts an output to one example along what it does not depend on, if any."""
     over = folds.folded if output.fold else ()
     sizes = [
@@ -241,7 +241,7 @@ def _cut(plan: PlanData, folds: Folds, output: Output) -> str:
     return ", ".join(slices) if ":1" in slices else ""
 
 
-def unfolded(plan: PlanData, outputs: Sequence[Output] | None) -> list[Output] | None:
+def unfolded(plan: CallPlan, outputs: Sequence[Output] | None) -> list[Output] | None:
     """The outputs with the batch dims that they have before they are folded."""
     if outputs is None:
         return None

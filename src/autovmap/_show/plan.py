@@ -9,7 +9,7 @@ from typing import Any
 
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Shape
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.code import code
 from autovmap._show.svg import svg
@@ -19,7 +19,7 @@ from autovmap.errors import SpecError
 
 
 def fragment(
-    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+    plan: CallPlan, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
 ) -> str:
     """The picture, with the table and the code to be unfolded."""
     parts = [("table", table(plan, calling, outputs))]
@@ -38,7 +38,7 @@ def fragment(
 
 
 def page(
-    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+    plan: CallPlan, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
 ) -> str:
     """A page of its own, light or dark as the reader has it."""
     title = escape(f"{plan.function}: a plan")
@@ -114,7 +114,7 @@ class Plan:
         return jax.vmap(jax.vmap(f, in_axes=(None, None, 0)), in_axes=(None, 0, 0))(s, v, m)
     """
 
-    _data: PlanData
+    _data: CallPlan
     _calling: Calling = UNKNOWN
     outputs: tuple[Output, ...] | None = None
     """The leaves of the result, where `f.plan_with_outputs` made the plan."""

@@ -6,7 +6,7 @@ from typing import Any
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Shape
 from autovmap._plan.outputs import Group, layer_out_axis
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.arguments import Names
 from autovmap._show.calling import Calling, Output
 from autovmap._show.step_text import entry_text, step_text
@@ -20,7 +20,7 @@ class ResultText:
 
     def __init__(
         self,
-        plan: PlanData,
+        plan: CallPlan,
         names: Names,
         by_leaf: Sequence[Output] | None,
         tree: Tree = FRONT,
@@ -109,7 +109,7 @@ class ResultText:
 
 
 def result_text(
-    plan: PlanData, calling: Calling, outputs: Sequence[Output] | None, names: Names
+    plan: CallPlan, calling: Calling, outputs: Sequence[Output] | None, names: Names
 ) -> ResultText:
     """How the result is treated, in as few words as what is known of it allows.
 

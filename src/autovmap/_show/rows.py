@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from autovmap._plan.leaf import Dim, Leaf, Shape, array_text, describe, root
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.vmaps import part_path
 from autovmap._spec.fold import fold_name, fold_of
@@ -46,13 +46,13 @@ class Row:
     count: int = 1
 
 
-def columns(plan: PlanData) -> range:
+def columns(plan: CallPlan) -> range:
     """The batch axes that are drawn: the call's own, and named ones that it lacks."""
     own = len(plan.batch_shape)
     return range(-max([own, *(-layer.axis for layer in plan.layers)]), 0)
 
 
-def argument_rows(plan: PlanData, most: int = MOST_ROWS) -> tuple[Row, ...]:
+def argument_rows(plan: CallPlan, most: int = MOST_ROWS) -> tuple[Row, ...]:
     """A row for each leaf, or for each group of leaves that are alike if there are many."""
     return leaf_rows(plan.leaves, plan.batch_shape, columns(plan), most)
 
@@ -107,7 +107,7 @@ def _group(name: str, rows: Sequence[Row]) -> Row:
 
 
 def result_rows(
-    plan: PlanData, outputs: Sequence[Output] | None, calling: Calling = UNKNOWN
+    plan: CallPlan, outputs: Sequence[Output] | None, calling: Calling = UNKNOWN
 ) -> tuple[Row, ...]:
     """The result: one row of the batch shape, or one for each of its leaves if they are known.
 
@@ -129,7 +129,7 @@ def result_rows(
 
 
 def _cells(
-    group: Group, plan: PlanData, folded: frozenset[int] = frozenset(), fold: str = ""
+    group: Group, plan: CallPlan, folded: frozenset[int] = frozenset(), fold: str = ""
 ) -> tuple[Cell, ...]:
     """What an output has along each batch axis; `fold` names what has become of a folded one."""
     batch = plan.batch_shape
@@ -153,14 +153,14 @@ def dim_text(dim: CoreDim, sizes: Mapping[str, Dim]) -> str:
     return f"{dim.name}={sizes[dim.name]}"
 
 
-def _part(label: str, group: Group, plan: PlanData) -> Row:
+def _part(label: str, group: Group, plan: CallPlan) -> Row:
     """The row of one part of the result: what is known of it without its shape."""
     sizes = dict(plan.core.sizes)
     core = ["..." if item is None else dim_text(item, sizes) for item in group.core]
     return Row(label, "", "", _cells(group, plan), tuple(core))
 
 
-def _seen(output: Output, plan: PlanData, folded: frozenset[int]) -> Group:
+def _seen(output: Output, plan: CallPlan, folded: frozenset[int]) -> Group:
     """The group of an output with the axes along which its shape shows it stretched.
 
     A fold under `stretch_outputs=False` finds out itself what depends on what.
@@ -175,7 +175,7 @@ def _seen(output: Output, plan: PlanData, folded: frozenset[int]) -> Group:
     return replace(group, axes=frozenset(range(-block, 0)) - short) if short else group
 
 
-def _output(output: Output, plan: PlanData, folded: frozenset[int]) -> Row:
+def _output(output: Output, plan: CallPlan, folded: frozenset[int]) -> Row:
     if not output.array:
         cells = tuple(Cell("", Fill.ABSENT) for _ in columns(plan))
         return Row(output.path, output.dtype, output.dtype, cells, ())

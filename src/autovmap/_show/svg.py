@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from unicodedata import east_asian_width
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.calling import UNKNOWN, Calling, Output
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, result_rows
 from autovmap._show.style import COLOURS, style
@@ -31,7 +31,7 @@ def text_width(text: str, char: float = CHAR) -> float:
     return char * sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def shown(text: str, most: int = MOST_LABEL) -> str:
+def short(text: str, most: int = MOST_LABEL) -> str:
     """A text as it stands in the picture: cut to its length, and no control characters."""
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return middle_cut(plain, most)
@@ -84,7 +84,7 @@ class Places:
     right: float
 
 
-def svg(plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None) -> str:
+def svg(plan: CallPlan, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None) -> str:
     """The plan as an SVG document that needs nothing else."""
     mark = f"h{hashlib.sha256(table(plan, calling, outputs).encode()).hexdigest()[:8]}-"
     arguments, results = argument_rows(plan, 8), result_rows(plan, outputs, calling)
@@ -92,10 +92,10 @@ def svg(plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | 
     arguments, results = arguments[:MOST_ROWS], results[:MOST_ROWS]
     places = _places(plan, [*arguments, *results])
     canvas = Canvas(mark)
-    title = f"{shown(plan.function)}"
+    title = f"{short(plan.function)}"
     canvas.text(MARGIN, 30, title, "title")
     batch = "called as it is" if plan.trivial else f"batch shape {tuple_text(plan.batch_shape)}"
-    canvas.text(MARGIN + text_width(title, 9.4) + 14, 30, shown(batch, 60), "faint")
+    canvas.text(MARGIN + text_width(title, 9.4) + 14, 30, short(batch, 60), "faint")
     y = places.top
     for row in arguments:
         _row(canvas, row, places, y)
@@ -115,10 +115,10 @@ def svg(plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | 
     return _document(canvas, plan, width, height)
 
 
-def _places(plan: PlanData, rows: Sequence[Row]) -> Places:
+def _places(plan: CallPlan, rows: Sequence[Row]) -> Places:
     """Lay out the columns from left to right, and the strips of the frames' names on top."""
-    labels = [text_width(shown(row.label)) for row in rows]
-    arrays = [text_width(shown(row.array), SMALL) for row in rows]
+    labels = [text_width(short(row.label)) for row in rows]
+    arrays = [text_width(short(row.array), SMALL) for row in rows]
     array = MARGIN + max(labels) + 16
     x = array + max(arrays) + 22
     made = {layer.axis: i for i, layer in enumerate(plan.layers)}
@@ -129,11 +129,11 @@ def _places(plan: PlanData, rows: Sequence[Row]) -> Places:
         if axis in made:
             frames[axis] = x
             x += PAD
-        texts = [text_width(shown(row.cells[number].text, MOST_DIM)) + 16 for row in rows]
+        texts = [text_width(short(row.cells[number].text, MOST_DIM)) + 16 for row in rows]
         axes[axis], widths[axis] = x, max([CELL, *texts])
         x += widths[axis] + GAP + 2
     names = [text_width(_frame_name(plan, i), SMALL) for i in range(len(plan.layers))]
-    pill = text_width(shown(plan.function, 20)) + 24
+    pill = text_width(short(plan.function, 20)) + 24
     core = x + 8
     cores = [_core_width(row) for row in rows]
     end = core + max([pill, *cores])
@@ -151,13 +151,13 @@ def _core_width(row: Row) -> float:
 
 
 def _dim_width(dim: str) -> float:
-    return max(30.0, text_width(shown(dim, MOST_DIM)) + 14)
+    return max(30.0, text_width(short(dim, MOST_DIM)) + 14)
 
 
-def _frame_name(plan: PlanData, i: int) -> str:
+def _frame_name(plan: CallPlan, i: int) -> str:
     layer = plan.layers[i]
-    name = "" if layer.name is None else f" {shown(repr(layer.name), 16)}"
-    return f"vmap {layer.axis}{name} · {shown(str(layer.size), MOST_DIM)}"
+    name = "" if layer.name is None else f" {short(repr(layer.name), 16)}"
+    return f"vmap {layer.axis}{name} · {short(str(layer.size), MOST_DIM)}"
 
 
 def colour_of(axis: int) -> int:
@@ -167,8 +167,8 @@ def colour_of(axis: int) -> int:
 
 def _row(canvas: Canvas, row: Row, places: Places, y: float, result: bool = False) -> None:
     base = y + HEIGHT / 2 + 4.5
-    canvas.text(places.label, base, shown(row.label))
-    canvas.text(places.array, base, shown(row.array), "small faint")
+    canvas.text(places.label, base, short(row.label))
+    canvas.text(places.array, base, short(row.array), "small faint")
     for (axis, x), cell in zip(places.axes.items(), row.cells, strict=True):
         _cell(canvas, cell, x, y, places.widths[axis], colour_of(axis))
     x = places.core
@@ -178,7 +178,7 @@ def _row(canvas: Canvas, row: Row, places: Places, y: float, result: bool = Fals
     for dim in row.core or ():
         width = _dim_width(dim)
         canvas.box(x, y, width, HEIGHT, "core", 2)
-        canvas.text(x + width / 2, base, shown(dim, MOST_DIM), "mid")
+        canvas.text(x + width / 2, base, short(dim, MOST_DIM), "mid")
         x += width + GAP
     if row.core == () and row.array != row.dtype:
         canvas.text(x + 2, base, "scalar", "small faint")
@@ -190,12 +190,12 @@ def _cell(canvas: Canvas, cell: Cell, x: float, y: float, width: float, colour: 
         return
     if cell.fill is Fill.FOLDED:
         canvas.box(x, y, width, HEIGHT, f"absent a{colour}", 13)
-        canvas.text(x + width / 2, y + HEIGHT / 2 + 4.5, shown(cell.text, MOST_DIM), "mid faint")
+        canvas.text(x + width / 2, y + HEIGHT / 2 + 4.5, short(cell.text, MOST_DIM), "mid faint")
         return
     canvas.box(x, y, width, HEIGHT, f"a{colour}")
     if cell.fill is Fill.STRETCHED:
         canvas.hatched(x, y, width, HEIGHT, colour)
-    canvas.text(x + width / 2, y + HEIGHT / 2 + 4.5, shown(cell.text, MOST_DIM), "mid")
+    canvas.text(x + width / 2, y + HEIGHT / 2 + 4.5, short(cell.text, MOST_DIM), "mid")
 
 
 def _more(canvas: Canvas, places: Places, count: int, what: str, y: float) -> float:
@@ -205,16 +205,16 @@ def _more(canvas: Canvas, places: Places, count: int, what: str, y: float) -> fl
     return y + 26
 
 
-def _function(canvas: Canvas, plan: PlanData, places: Places, y: float) -> float:
+def _function(canvas: Canvas, plan: CallPlan, places: Places, y: float) -> float:
     """The function, between the arguments and the result, at the core: it sees one example."""
     canvas.rule(places.label, places.core - 10, y + 13)
     canvas.box(places.core, y, places.pill, HEIGHT, "pill", 13)
-    name = shown(plan.function, 20)
+    name = short(plan.function, 20)
     canvas.text(places.core + places.pill / 2, y + HEIGHT / 2 + 4.5, name, "mid onpill")
     return y + ROW + 2
 
 
-def _frames(canvas: Canvas, plan: PlanData, places: Places, y: float) -> float:
+def _frames(canvas: Canvas, plan: CallPlan, places: Places, y: float) -> float:
     """The layers, outermost first, each with its name in a strip of its own; where they end."""
     count = len(plan.layers)
     for i, layer in enumerate(plan.layers):
@@ -228,7 +228,7 @@ def _frames(canvas: Canvas, plan: PlanData, places: Places, y: float) -> float:
 
 def _foot(
     canvas: Canvas,
-    plan: PlanData,
+    plan: CallPlan,
     calling: Calling,
     rows: Sequence[Row],
     y: float,
@@ -249,21 +249,21 @@ def _foot(
     y += HEIGHT + 6 if x > MARGIN else 0
     most = max(int((max(width, 460) - 2 * MARGIN) / SMALL), 40)
     for text, warning in remarks(plan, calling):
-        line = shown(text, most)
+        line = short(text, most)
         canvas.text(MARGIN, y + 14, line, f"small {'warn' if warning else 'faint'}")
         width = max(width, 2 * MARGIN + text_width(line, SMALL))
         y += 18
     return width, y + 14
 
 
-def _document(canvas: Canvas, plan: PlanData, width: float, height: float) -> str:
+def _document(canvas: Canvas, plan: CallPlan, width: float, height: float) -> str:
     patterns = [
         f'<pattern id="{canvas.mark}{i}" width="7" height="7" patternUnits="userSpaceOnUse" '
         f'patternTransform="rotate(45)"><path d="M0 0V7" class="hatch h{i}"/></pattern>'
         for i in range(COLOURS)
         if f"#{canvas.mark}{i})" in "".join(canvas.elements)
     ]
-    name = escape(f"{shown(plan.function)}: batch shape {tuple_text(plan.batch_shape)}")
+    name = escape(f"{short(plan.function)}: batch shape {tuple_text(plan.batch_shape)}")
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="autovmap" role="img" '

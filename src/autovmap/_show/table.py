@@ -17,7 +17,7 @@ from autovmap._plan.leaf import (
     tuple_text,
 )
 from autovmap._plan.outputs import Group, layer_out_axis
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.calling import UNKNOWN, Bystander, Calling, Output, warning
 from autovmap._show.rows import Cell, Fill, Row, argument_rows, columns, leaf_rows, result_rows
 from autovmap._show.step_text import first_words, squeeze_words, step_words
@@ -43,7 +43,7 @@ def ascii_text(text: str) -> str:
 
 
 def table(
-    plan: PlanData, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
+    plan: CallPlan, calling: Calling = UNKNOWN, outputs: Sequence[Output] | None = None
 ) -> str:
     """A header, a row a leaf and one for the result, a line a layer, and what else there is."""
     title = f"{plan.function}: batch shape {tuple_text(plan.batch_shape)}"
@@ -127,7 +127,7 @@ def middle_cut(text: str, most: int) -> str:
     return f"{text[:left]}...{text[len(text) - (most - 3 - left) :]}"
 
 
-def remarks(plan: PlanData, calling: Calling = UNKNOWN) -> list[tuple[str, bool]]:
+def remarks(plan: CallPlan, calling: Calling = UNKNOWN) -> list[tuple[str, bool]]:
     """What holds beside the layers, a line each, and whether it is a warning."""
     lines: list[tuple[str, bool]] = []
     if plan.pattern is not None:
@@ -167,7 +167,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _keys(plan: PlanData) -> list[str]:
+def _keys(plan: CallPlan) -> list[str]:
     """What becomes of keys that serve several examples."""
     lines: list[str] = []
     for i, leaf in enumerate(plan.leaves):
@@ -187,14 +187,14 @@ def _product(sizes: Sequence[Dim]) -> str:
     return str(product)
 
 
-def layer_axis(plan: PlanData, i: int) -> str:
+def layer_axis(plan: CallPlan, i: int) -> str:
     """The batch axis of a layer, with its name."""
     layer = plan.layers[i]
     named = () if layer.name is None else (layer.name, *("",) * (-layer.axis - 1))
     return axis_text(layer.axis, named)
 
 
-def _layer(plan: PlanData, calling: Calling, i: int) -> str:
+def _layer(plan: CallPlan, calling: Calling, i: int) -> str:
     layer = plan.layers[i]
     over = _mapped_names(
         [
@@ -210,7 +210,7 @@ def _layer(plan: PlanData, calling: Calling, i: int) -> str:
     return line + _part_axes(plan, i)
 
 
-def _part_axes(plan: PlanData, i: int) -> str:
+def _part_axes(plan: CallPlan, i: int) -> str:
     """Where a layer's axis goes in the parts of the result, if not in front of each."""
     axes = [layer_out_axis(part, plan.layers, i) for part in plan.parts]
     if all(axis == 0 for axis in axes):
@@ -230,7 +230,7 @@ def _mapped_names(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def note(plan: PlanData) -> str:
+def note(plan: CallPlan) -> str:
     """What an exception in the body is given: which shapes one example's arguments had."""
     what = "one example's arguments:" if plan.leaves else "no array under a rank"
     lines = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from autovmap._plan.leaf import Dim
 from autovmap._plan.outputs import Group, layer_out_axis
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._show.calling import Calling, Output
 from autovmap._spec.ranks import ByIndex, ByName, Position, Tree
 
@@ -32,7 +32,7 @@ class Vmap:
     out_axes: Mapping[str, int | None]
 
 
-def vmaps(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None) -> tuple[Vmap, ...]:
+def vmaps(plan: CallPlan, calling: Calling, outputs: Sequence[Output] | None) -> tuple[Vmap, ...]:
     """The layers, outermost first."""
     groups = dict(_groups(plan, calling, outputs))
     return tuple(
@@ -52,7 +52,7 @@ def vmaps(plan: PlanData, calling: Calling, outputs: Sequence[Output] | None) ->
 
 
 def _groups(
-    plan: PlanData, calling: Calling, outputs: Sequence[Output] | None
+    plan: CallPlan, calling: Calling, outputs: Sequence[Output] | None
 ) -> Iterator[tuple[str, Group]]:
     """Where results go, by path."""
     if outputs is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from autovmap._plan.layers import is_mapped_along
 from autovmap._plan.leaf import Leaf
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.chunk import refuse_symbolic
 
 Index = tuple["slice | int | np.ndarray", ...]
@@ -52,7 +52,7 @@ class Blocks:
     [[[0, 0, 0, 1], [0, 1, 2, 0]], [[1, 1, 1, 1], [1, 2, 2, 2]]]
     """
 
-    plan: PlanData
+    plan: CallPlan
     size: int
 
     @property
@@ -71,7 +71,7 @@ class Blocks:
             yield Block(first, self.size, self.plan.batch_shape)
 
 
-def plan_blocks(plan: PlanData, size: int) -> Blocks:
+def plan_blocks(plan: CallPlan, size: int) -> Blocks:
     """Cut a batch into blocks.
 
     Raises:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from autovmap._plan.layers import is_mapped_along
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.chunk import refuse_symbolic
 from autovmap._ways.options import Bucket, is_whole
 from autovmap.errors import SpecError
 
 
-def padded_sizes(plan: PlanData, bucket: Bucket) -> Mapping[int, tuple[int, int]]:
+def padded_sizes(plan: CallPlan, bucket: Bucket) -> Mapping[int, tuple[int, int]]:
     """For each batch axis that is padded, its size and the padded one; none without examples.
 
     >>> from autovmap._plan.leaf import Leaf
@@ -54,7 +54,7 @@ def padded(size: int, bucket: Bucket, function: str) -> int:
     return int(found)
 
 
-def padded_dims(plan: PlanData, row: int, sizes: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+def padded_dims(plan: CallPlan, row: int, sizes: Mapping[int, tuple[int, int]]) -> dict[int, int]:
     """The dims of a leaf's array that are padded, each with its new size."""
     leaf = plan.leaves[row]
     return {

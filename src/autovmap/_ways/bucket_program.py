@@ -12,7 +12,7 @@ import numpy as np
 from autovmap._bind.binder import Call
 from autovmap._bind.kinds import is_traced
 from autovmap._cache import BoundedCache
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
 from autovmap._ways.block import Blocks, plan_blocks
@@ -58,7 +58,7 @@ class Count:
 class Padding:
     """How all calls of one structure, shapes, dtypes and places are padded."""
 
-    plan: PlanData
+    plan: CallPlan
     sizes: Mapping[int, tuple[int, int]]
     """The batch axes that are padded: their sizes, and the padded ones."""
     pads: tuple[tuple[int, Mapping[int, int]], ...]

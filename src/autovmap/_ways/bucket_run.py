@@ -11,13 +11,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from autovmap._bind.kinds import is_key, leaf_type
 from autovmap._plan.leaf import describe
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import as_data, as_keys, from_host
 from autovmap._run.grouping import is_batched
 from autovmap.errors import SpecError
 
 
-def refuse_spread(plan: PlanData, leaves: Sequence[Any]) -> None:
+def refuse_spread(plan: CallPlan, leaves: Sequence[Any]) -> None:
     """Refuse arrays on several devices, or not all here: padding them would gather them."""
     for leaf, planned in zip(leaves, plan.leaves, strict=True):
         sharding = getattr(leaf, "sharding", None)
@@ -48,7 +48,7 @@ def pad(array: Any, dims: Mapping[int, int]) -> Any:
 
 
 def cut(
-    result: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], groups: Sequence[Group]
+    result: Any, plan: CallPlan, sizes: Mapping[int, tuple[int, int]], groups: Sequence[Group]
 ) -> Any:
     """A result without the examples that were padded."""
     leaves, treedef = jax.tree.flatten(result)
@@ -59,7 +59,7 @@ def cut(
     return jax.tree.unflatten(treedef, found)
 
 
-def cut_leaf(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
+def cut_leaf(array: Any, plan: CallPlan, sizes: Mapping[int, tuple[int, int]], group: Group) -> Any:
     """An output without the examples that were padded."""
     if group.position is None:
         return array
@@ -67,7 +67,7 @@ def cut_leaf(array: Any, plan: PlanData, sizes: Mapping[int, tuple[int, int]], g
 
 
 def _host_cut(
-    array: Any, ndim: int, plan: PlanData, sizes: Mapping[int, tuple[int, int]], group: Group
+    array: Any, ndim: int, plan: CallPlan, sizes: Mapping[int, tuple[int, int]], group: Group
 ) -> Any:
     block = len(plan.batch_shape)
     start = block_start(group.position or 0, ndim, block)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from autovmap._plan.broadcast import axis_text
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap.errors import SpecError
 
 EIGHT = 8
@@ -53,9 +53,9 @@ class Chunks:
     """A batch in chunks; no splits where it is run at once."""
 
     splits: tuple[Cut, ...]
-    inner: PlanData
+    inner: CallPlan
     """The plan of one chunk, of leaves without the dims that are cut down to one example."""
-    rest: PlanData | None = None
+    rest: CallPlan | None = None
     """That of the last, smaller chunk of the innermost axis that is cut, if there is one."""
 
     @property
@@ -107,7 +107,7 @@ def covered(chunks: Chunks) -> list[tuple[tuple[int, int], ...]]:
 
 
 def plan_chunks(
-    plan: PlanData, examples: int, sharded: Collection[int] = (), overlaps: bool = True
+    plan: CallPlan, examples: int, sharded: Collection[int] = (), overlaps: bool = True
 ) -> Chunks:
     """Cut a batch into chunks of at most `examples`, counted over the whole batch shape.
 
@@ -190,7 +190,7 @@ def _order(layers: Sequence[Layer], sharded: Collection[int]) -> list[int]:
     return sorted(free, key=lambda i: layers[i].axis in sharded)
 
 
-def _cut(plan: PlanData, steps: dict[int, int], overlaps: bool, order: Sequence[int]) -> Chunks:
+def _cut(plan: CallPlan, steps: dict[int, int], overlaps: bool, order: Sequence[int]) -> Chunks:
     splits = tuple(
         Cut(
             i,
@@ -217,7 +217,7 @@ def _cut(plan: PlanData, steps: dict[int, int], overlaps: bool, order: Sequence[
     return Chunks(splits, inner, with_layers(plan, smaller))
 
 
-def with_layers(plan: PlanData, layers: Sequence[Layer]) -> PlanData:
+def with_layers(plan: CallPlan, layers: Sequence[Layer]) -> CallPlan:
     """The plan with other layers, of leaves that fit them."""
     return replace(plan, layers=tuple(layers))
 
@@ -243,7 +243,7 @@ def output_dim(group: Group, layers: Sequence[Layer], i: int, ndim: int) -> int 
     return block_start(group.position, ndim, len(made)) + made.index(i)
 
 
-def refuse_symbolic(plan: PlanData, way: str) -> None:
+def refuse_symbolic(plan: CallPlan, way: str) -> None:
     """Refuse a batch dim whose size is a symbol: how it is cut would depend on its value."""
     for size in plan.batch_shape:
         if not isinstance(size, int):

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import as_data, as_keys, data_shape, weakened
 from autovmap._ways.chunk import Cut, output_dim
 from autovmap._ways.explicit import alike, zeros
@@ -21,7 +21,7 @@ class Keeper(Protocol):
         """What is kept before the first chunk."""
         ...
 
-    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+    def one(self, outputs: Sequence[Any], plan: CallPlan, valid: Mapping[int, Any]) -> list[Any]:
         """What is kept of one chunk, from its nest's outputs and the plan of that nest."""
         ...
 
@@ -55,7 +55,7 @@ class Written:
     """
 
     def __init__(
-        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
+        self, plan: CallPlan, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
     ) -> None:
         self._plan = plan
         self._splits = splits
@@ -65,7 +65,7 @@ class Written:
     def empty(self) -> list[Any]:
         return [_zeros(x) for x in self._shapes]
 
-    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+    def one(self, outputs: Sequence[Any], plan: CallPlan, valid: Mapping[int, Any]) -> list[Any]:
         """The outputs with a dim of 1 along each axis that was cut to one; keys as their data."""
         return [self._shaped(x, whole) for x, whole in zip(outputs, self._shapes, strict=True)]
 
@@ -127,7 +127,7 @@ class MakeKeeper(Protocol):
     """What makes the keeper of a group."""
 
     def __call__(
-        self, plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any], /
+        self, plan: CallPlan, splits: Sequence[Cut], group: Group, shapes: Sequence[Any], /
     ) -> Keeper:
         """From a plan, the axes that are cut, a group, and its outputs' shapes."""
         ...

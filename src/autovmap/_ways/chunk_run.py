@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import as_data
 from autovmap._run.grouping import is_batched
 from autovmap._run.nest import Body, Nest, Running, make_nest
@@ -18,7 +18,7 @@ from autovmap._ways.chunk import Chunks, output_dim
 from autovmap._ways.chunk_keep import MakeKeeper
 from autovmap._ways.explicit import entries, refuse_cut, shape_like
 
-MakeNest: TypeAlias = Callable[[PlanData, Sequence[Group]], Nest]
+MakeNest: TypeAlias = Callable[[CallPlan, Sequence[Group]], Nest]
 Outputs: TypeAlias = tuple[list[Any], ...]
 """What is kept of the outputs, in one list a group: arrays, or what a fold keeps."""
 
@@ -42,7 +42,7 @@ class Chunked:
 
     def __init__(
         self,
-        plan: PlanData,
+        plan: CallPlan,
         chunks: Chunks,
         body: Body,
         leaves: Sequence[Any],
@@ -164,7 +164,7 @@ class Chunked:
             for keeper, part in zip(self._keepers, outputs, strict=True)
         )
 
-    def _run(self, starts: Any, plan: PlanData) -> tuple[list[Any], ...]:
+    def _run(self, starts: Any, plan: CallPlan) -> tuple[list[Any], ...]:
         """The outputs of that chunk, as the nest of its plan gives them."""
         rows = list(self._leaves)
         splits = list(zip(self._chunks.splits, self._steps(plan), starts, strict=True))
@@ -176,10 +176,10 @@ class Chunked:
         nest = self._nests(plan, self._groups)
         return nest(running, *[rows[i] for i in plan.mapped])
 
-    def _steps(self, plan: PlanData) -> tuple[int, ...]:
+    def _steps(self, plan: CallPlan) -> tuple[int, ...]:
         return self._chunks.rest_steps if plan is self._chunks.rest else self._chunks.steps
 
-    def _valid_of(self, starts: Any, plan: PlanData) -> Mapping[int, Any]:
+    def _valid_of(self, starts: Any, plan: CallPlan) -> Mapping[int, Any]:
         """Which of a chunk's examples count, along the axes where not all do."""
         found = dict(self._valid)
         for split, step, start in zip(self._chunks.splits, self._steps(plan), starts, strict=True):
@@ -222,7 +222,7 @@ def _part(array: Any, start: Any, step: int, index: bool, dim: int) -> Any:
     return lax.dynamic_slice_in_dim(array, start, step, dim)
 
 
-def without(result: Any, plan: PlanData, again: Mapping[int, int], groups: Sequence[Group]) -> Any:
+def without(result: Any, plan: CallPlan, again: Mapping[int, int], groups: Sequence[Group]) -> Any:
     """A chunk's result without the first examples of some axes, which a chunk before it had."""
     leaves, treedef = jax.tree.flatten(result)
     block = len(plan.batch_shape)

@@ -15,7 +15,7 @@ from autovmap._bind.kinds import Kind, is_traced, kind_of
 from autovmap._cache import BoundedCache
 from autovmap._frames import warn
 from autovmap._plan.layers import is_mapped_along
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import plan_chunks, refuse_symbolic
 from autovmap._ways.fit import BETWEEN, Sized, candidates, diverges, fitting, quickest
@@ -67,7 +67,7 @@ class Sizing:
         known = self.known(replace(parts, examples=None), split)
         return known is not None and known.final
 
-    def decide(self, call: Call, plan: PlanData, parts: Parts, split: Split) -> int:
+    def decide(self, call: Call, plan: CallPlan, parts: Parts, split: Split) -> int:
         """How many examples run at once: worked out once for all calls of one program.
 
         Args:

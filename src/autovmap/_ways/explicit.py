@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._plan.broadcast import axis_text
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.chunk import Chunks
 from autovmap.errors import SpecError
 
@@ -64,7 +64,7 @@ def alike(part: Any, array: Any) -> Any:
     return jax.reshard(part, NamedSharding(wanted.mesh, spec)) if hasattr(jax, "reshard") else part
 
 
-def refuse_cut(plan: PlanData, chunks: Chunks, leaves: Sequence[Any]) -> None:
+def refuse_cut(plan: CallPlan, chunks: Chunks, leaves: Sequence[Any]) -> None:
     """Refuse to cut a batch axis that lies on an Explicit mesh where JAX can't slice it.
 
     Args:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._spec.spec import Spec
 from autovmap._ways.chunk import Chunks, covered, plan_chunks
 from autovmap._ways.chunk_run import without
@@ -55,7 +55,7 @@ def reporting(
 def reported(
     spec: Spec,
     partition: Partition,
-    plan: PlanData,
+    plan: CallPlan,
     split: Split,
     parts: Parts,
     progress: Callable[[int, int], Any] | bool,
@@ -87,7 +87,7 @@ def reported(
 def iterated(
     spec: Spec,
     partition: Partition,
-    plan: PlanData,
+    plan: CallPlan,
     split: Split,
     parts: Parts,
     groups_of: Callable[[Any], Sequence[Group]],
@@ -129,7 +129,7 @@ def _folded(
         yield tuple(index), out
 
 
-def _chunks(spec: Spec, plan: PlanData, parts: Parts) -> Chunks:
+def _chunks(spec: Spec, plan: CallPlan, parts: Parts) -> Chunks:
     """The chunks of a loop on the host; where outputs are folded, none holds another's."""
     overlaps = spec.reduce is None
     return plan_chunks(plan, parts.examples or 1, parts.sharded, overlaps)

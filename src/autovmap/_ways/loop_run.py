@@ -15,7 +15,7 @@ from autovmap._bind.leaves import is_array
 from autovmap._bind.trees import one_level
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, composition, dims_of
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import CONTAINERS, FRONT, Grouping
 from autovmap._run.hidden import refuse_dependent, refuse_differing
 from autovmap._run.nest import Body, make_nest, run
@@ -30,7 +30,7 @@ TOLD = (str, bool, int, float, complex)
 
 
 def run_loop(
-    plan: PlanData,
+    plan: CallPlan,
     body: Body,
     leaves: Sequence[Any],
     grouping: Grouping = FRONT,
@@ -120,14 +120,14 @@ def _example(layers: Sequence[Layer], row: int, array: Any, index: tuple[int, ..
     return array
 
 
-def _stack(examples: Sequence[Any], plan: PlanData) -> Any:
+def _stack(examples: Sequence[Any], plan: CallPlan) -> Any:
     """Examples in a row as one array with the batch shape in front."""
     rows = [lax.expand_dims(jnp.asarray(x), (0,)) for x in examples]
     array = lax.concatenate(rows, 0) if len(rows) > 1 else rows[0]
     return lax.reshape(array, plan.batch_shape + array.shape[1:])
 
 
-def _moved(array: Any, group: Group, plan: PlanData) -> Any:
+def _moved(array: Any, group: Group, plan: CallPlan) -> Any:
     """An output with its batch dims where the group has them, from a block in front."""
     block = range(-len(plan.batch_shape), 0)
     own = [axis for axis in block if group.holds(axis)]

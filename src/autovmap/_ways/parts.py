@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import jax
 from jax import lax
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body, Running, make_nest, run
 from autovmap._run.once import again, shorten, trace_once
@@ -70,7 +70,7 @@ WHOLE = Parts()
 
 
 def run_parts(
-    plan: PlanData,
+    plan: CallPlan,
     parts: Parts,
     body: Body,
     leaves: Sequence[Any],
@@ -124,7 +124,7 @@ def run_parts(
         # would not do there, they would not either, and it fails while there is another way.
         traced = again(plan, once) if has_plain_derivatives(once.jaxpr) else body
 
-    def inside(part: PlanData, leaves: Sequence[Any], local: "Local | None" = None) -> Outputs:
+    def inside(part: CallPlan, leaves: Sequence[Any], local: "Local | None" = None) -> Outputs:
         """The outputs of a part of the batch: all, or what `local` says of one device's."""
         # Where a part is traced outside of the mesh, so are its derivatives: see `shard_trace`.
         example = body if local is not None and local.outside else traced
@@ -184,7 +184,7 @@ def run_in_way(
     spec: Spec,
     ways: Ways,
     grouping: Grouping,
-    plan: PlanData,
+    plan: CallPlan,
     body: Body,
     leaves: Sequence[Any],
     parts: Parts | None = None,
@@ -220,7 +220,7 @@ def run_in_way(
 
 
 def stretched(
-    spec: Spec, grouping: Grouping, plan: PlanData, body: Body, leaves: Sequence[Any]
+    spec: Spec, grouping: Grouping, plan: CallPlan, body: Body, leaves: Sequence[Any]
 ) -> Grouping:
     """Where outputs go; under `stretch_outputs=False` the function's jaxpr tells."""
     if spec.options.stretch_outputs or spec.reduce is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from autovmap._plan.layers import Layer
 from autovmap._plan.leaf import Dim, tuple_text
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._plan.plan import folded_axes as folded_axes
 from autovmap._spec.fold import Combine, Fold, Reduce
 from autovmap.errors import BatchShapeError
@@ -36,7 +36,7 @@ class Folded:
     """What is left of a plan once axes are folded: its other batch axes, counted anew."""
 
     over: frozenset[int]
-    plan: PlanData
+    plan: CallPlan
 
     def axis(self, axis: int) -> int:
         """A batch axis that is not folded, as it is counted once the others are gone."""
@@ -48,7 +48,7 @@ class Folded:
         return Group(group.position, frozenset(map(self.axis, axes - self.over)))
 
 
-def left(plan: PlanData, over: Collection[int]) -> Folded:
+def left(plan: CallPlan, over: Collection[int]) -> Folded:
     """What is left of a plan once axes are folded.
 
     >>> from autovmap._plan.leaf import Leaf
@@ -92,7 +92,7 @@ def examples_in(axes: Collection[int], sizes: Mapping[int, Any]) -> Any:
     return count
 
 
-def refuse_empty(plan: PlanData, reduce: Reduce, fold: Fold, over: Collection[int]) -> None:
+def refuse_empty(plan: CallPlan, reduce: Reduce, fold: Fold, over: Collection[int]) -> None:
     """Refuse the maximum or minimum of no examples, as jax.numpy does."""
     if isinstance(fold, Combine) or fold not in WITHOUT_IDENTITY:
         return

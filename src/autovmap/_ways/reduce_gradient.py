@@ -17,7 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from autovmap._bind.binder import Call
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.nest import Body, Nest, Running, make_nest
 from autovmap._run.once import Once
 from autovmap._run.result import Result
@@ -99,7 +99,7 @@ class Summed:
     example: Callable[[Sequence[Any], Sequence[Any]], tuple[Any, Any]]
     """As `GradientBody.at_shifts`."""
 
-    def nest(self, plan: PlanData, groups: Sequence[Group]) -> Nest:
+    def nest(self, plan: CallPlan, groups: Sequence[Group]) -> Nest:
         """As `make_nest`, but that gradients are summed: a dim of 1 lies along each layer."""
         one_for_all = [replace(g, axes=frozenset()) if _is_summed(g) else g for g in groups]
         layers = make_nest(plan, [Group(), *one_for_all])
@@ -126,7 +126,7 @@ class Summed:
 
         return nest
 
-    def _with_dims(self, gradients: Sequence[Any], i: int, plan: PlanData, group: Group) -> Any:
+    def _with_dims(self, gradients: Sequence[Any], i: int, plan: CallPlan, group: Group) -> Any:
         array = gradients[i - self.leaves.start]
         dims = dims_of(group, plan.layers, array.ndim + len(plan.layers)).values()
         return lax.expand_dims(array, tuple(dims))
@@ -149,7 +149,7 @@ def _is_summed(group: Group) -> bool:
 
 
 def summed_gradients(
-    plan: PlanData,
+    plan: CallPlan,
     body: GradientBody,
     leaves: Sequence[Any],
     once: Once,
@@ -196,7 +196,7 @@ def summed_gradients(
 
 
 def _program(
-    plan: PlanData,
+    plan: CallPlan,
     body: GradientBody,
     leaves: Sequence[Any],
     shapes: Sequence[Any],

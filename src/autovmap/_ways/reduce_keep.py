@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.chunk import Cut
 from autovmap._ways.chunk_keep import Keeper, MakeKeeper, Passed, Written
 from autovmap._ways.fold_parts import Folding, State
@@ -23,7 +23,7 @@ def keepers_of(reducing: Reducing, passing: bool = False) -> MakeKeeper:
     """
 
     def keeper(
-        plan: PlanData, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
+        plan: CallPlan, splits: Sequence[Cut], group: Group, shapes: Sequence[Any]
     ) -> Keeper:
         if isinstance(group, FoldGroup):
             return FoldKeeper(reducing, splits, group, shapes)
@@ -67,7 +67,7 @@ class FoldKeeper:
     def empty(self) -> list[Any]:
         return [does.start(unit) for does, unit in zip(self._does, self._shapes, strict=True)]
 
-    def one(self, outputs: Sequence[Any], plan: PlanData, valid: Mapping[int, Any]) -> list[Any]:
+    def one(self, outputs: Sequence[Any], plan: CallPlan, valid: Mapping[int, Any]) -> list[Any]:
         found: list[Any] = []
         every = units(self._group, outputs)
         for does, unit, shapes in zip(self._does, every, self._shapes, strict=True):

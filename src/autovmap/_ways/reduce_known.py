@@ -9,7 +9,7 @@ import jax
 from autovmap._bind.binder import Call
 from autovmap._cache import BoundedCache
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping
 from autovmap._spec.spec import Spec
 from autovmap._ways.constant import may_hold_arrays
@@ -25,7 +25,7 @@ class KnownFold:
     units: Sequence[Unit]
     groups: Sequence[Group]
 
-    def grouping(self, plan: PlanData, spec: Spec, declared: Grouping) -> Grouping:
+    def grouping(self, plan: CallPlan, spec: Spec, declared: Grouping) -> Grouping:
         """The groups of a result's leaves, if it is one like that which was traced."""
 
         def by_leaf(result: Any) -> Sequence[Group]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping
 from autovmap._run.nest import Body
 from autovmap._run.once import trace_once
@@ -22,7 +22,7 @@ from autovmap._ways.reduce_units import traced_once
 
 
 def run_reduced(
-    plan: PlanData,
+    plan: CallPlan,
     spec: Spec,
     looped: bool,
     body: Body,

@@ -10,7 +10,7 @@ from jax import lax
 
 from autovmap._plan.layers import Layer
 from autovmap._plan.outputs import Group, block_start
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.nest import make_nest
 from autovmap._run.steps import done
 from autovmap._spec.fold import Combine
@@ -28,7 +28,7 @@ from autovmap.errors import SpecError
 class Reducing:
     """What a call folds: its plan, what is left of it, and how often each batch axis counts."""
 
-    plan: PlanData
+    plan: CallPlan
     kept: Folded
     stretch: bool
     sizes: Mapping[int, Any]
@@ -94,7 +94,7 @@ class Reducing:
                     f'.shard(P(("a", "b")))'
                 )
 
-    def folded(self, part: PlanData, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
+    def folded(self, part: CallPlan, outputs: Outputs, groups: Sequence[Group]) -> Outputs:
         """What a nest gives, folded all at once; `part` is the plan of the nest."""
         return tuple(
             fold(self, part.layers, group, arrays) if isinstance(group, FoldGroup) else arrays
@@ -132,7 +132,7 @@ class Reducing:
         return array if tuple(shape) == jnp.shape(array) else jnp.broadcast_to(array, shape)
 
 
-def reducing_of(plan: PlanData, spec: Spec, real: Any = None) -> Reducing:
+def reducing_of(plan: CallPlan, spec: Spec, real: Any = None) -> Reducing:
     """What a call folds, from its plan; `real` is the batch shape before a bucket padded it."""
     assert spec.reduce is not None
     over = folded_axes(plan, spec.reduce, spec.options.axis_name)

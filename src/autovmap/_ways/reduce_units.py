@@ -9,7 +9,7 @@ import jax
 from autovmap._bind.kinds import shown
 from autovmap._bind.match import match
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.grouping import Grouping, batched, is_batched
 from autovmap._run.nest import Body
 from autovmap._run.once import again, trace_once
@@ -25,7 +25,7 @@ from autovmap.errors import SpecError
 
 def cut_folded(
     result: Any,
-    plan: PlanData,
+    plan: CallPlan,
     sizes: Mapping[int, tuple[int, int]],
     spec: Spec,
     grouping: Grouping,
@@ -55,7 +55,7 @@ class Unit:
 
 
 def fold_groups(
-    plan: PlanData,
+    plan: CallPlan,
     spec: Spec,
     units: Sequence[Unit],
     axes: Sequence[frozenset[int]],
@@ -118,7 +118,7 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
     return found
 
 
-def units_of_result(plan: PlanData, spec: Spec, result: Any, grouping: Grouping) -> list[Unit]:
+def units_of_result(plan: CallPlan, spec: Spec, result: Any, grouping: Grouping) -> list[Unit]:
     """How each leaf of a result is folded, whose batch dims go where a grouping says."""
     groups = grouping.of(result)
     return units_of(cast("Reduce", spec.reduce), result, groups, plan.function)
@@ -139,7 +139,7 @@ class Traced:
 
 
 def traced_once(
-    plan: PlanData,
+    plan: CallPlan,
     spec: Spec,
     body: Body,
     leaves: Sequence[Any],
@@ -172,7 +172,7 @@ def traced_once(
     return Traced(run, once.seen, found, summed, bool(once.jaxpr.effects))
 
 
-def _adds_up(plan: PlanData, spec: Spec, units: Sequence[Unit]) -> bool:
+def _adds_up(plan: CallPlan, spec: Spec, units: Sequence[Unit]) -> bool:
     """Whether all that a nest maps is folded, and outputs are added up over it."""
     over = folded_axes(plan, cast("Reduce", spec.reduce), spec.options.axis_name)
     return all(layer.axis in over for layer in plan.layers) and all(

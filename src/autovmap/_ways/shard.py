@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from autovmap._plan.leaf import tuple_text
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._ways.chunk import leaf_dim, output_dim, refuse_symbolic, with_layers
 from autovmap._ways.options import Shard
 from autovmap._ways.reduce import FoldGroup, dims_of, left
@@ -41,7 +41,7 @@ class Shards:
     """A batch over a mesh."""
 
     placed: tuple[Placed, ...]
-    inner: PlanData
+    inner: CallPlan
     """The plan of one device's part."""
 
     def leaf_spec(self, row: int, ndim: int) -> tuple[tuple[Hashable, ...] | None, ...]:
@@ -49,12 +49,12 @@ class Shards:
         return _spec(ndim, [(p.dims[row], p.names) for p in self.placed if p.divides])
 
     def output_spec(
-        self, plan: PlanData, group: Group, ndim: int
+        self, plan: CallPlan, group: Group, ndim: int
     ) -> tuple[tuple[Hashable, ...] | None, ...]:
         """The mesh axes of each dim of an output."""
         return _spec(ndim, [(self.dim(plan, p, group, ndim), p.names) for p in self.divided])
 
-    def dim(self, plan: PlanData, placed: Placed, group: Group, ndim: int) -> int | None:
+    def dim(self, plan: CallPlan, placed: Placed, group: Group, ndim: int) -> int | None:
         """The dim of an output along a placed axis; none where the axis is folded."""
         if isinstance(group, FoldGroup):
             kept = left(plan, group.over)
@@ -82,7 +82,7 @@ def _spec(
     return tuple(names.get(dim) for dim in range(ndim))
 
 
-def plan_shards(plan: PlanData, asked: Shard, mesh: Mapping[Hashable, int]) -> Shards:
+def plan_shards(plan: CallPlan, asked: Shard, mesh: Mapping[Hashable, int]) -> Shards:
     """Place batch axes on a mesh, whose axes' sizes are given.
 
     A batch axis of size 1, or that no leaf is mapped along, is replicated.

@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import as_data, as_keys
 from autovmap._run.reach import primitives
 from autovmap._ways.shard import Placed, Shards
@@ -34,11 +34,11 @@ class Local:
 
 TYPED = hasattr(jax.sharding, "use_abstract_mesh")
 """Whether the type of an array says on which part of a mesh it lies."""
-Inside = Callable[[PlanData, Sequence[Any], Local | None], tuple[list[Any], ...]]
+Inside = Callable[[CallPlan, Sequence[Any], Local | None], tuple[list[Any], ...]]
 
 
 def sharded(
-    plan: PlanData,
+    plan: CallPlan,
     shards: Shards,
     mesh: Any,
     leaves: Sequence[Any],
@@ -114,7 +114,7 @@ def sharded(
 
 
 def _outputs_of(
-    plan: PlanData, leaves: Sequence[Any], inside: Inside
+    plan: CallPlan, leaves: Sequence[Any], inside: Inside
 ) -> tuple[tuple[list[int], ...], bool]:
     """How many dims each output of the whole batch has; whether a `custom_vjp` stands inside.
 
@@ -177,7 +177,7 @@ def _rows(placed: Placed) -> Any:
 
 
 def _gathered(
-    plan: PlanData, shards: Shards, group: Group, array: Any, ndim: int | None = None
+    plan: CallPlan, shards: Shards, group: Group, array: Any, ndim: int | None = None
 ) -> Any:
     """An output whose parts are gathered along the axes that no sharding exists for.
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from autovmap._plan.plan import PlanData
+from autovmap._plan.plan import CallPlan
 from autovmap._spec.fold import Reduce
 from autovmap._spec.options import Extent
 from autovmap._ways.block import Blocks, plan_blocks
@@ -88,7 +88,7 @@ def _name(value: Any) -> str:
 
 
 def way_words(
-    plan: PlanData,
+    plan: CallPlan,
     ways: Ways,
     sized: Sized | None = None,
     sharded: Collection[int] = (),
@@ -129,7 +129,7 @@ def way_words(
 
 
 def repetition(
-    plan: PlanData,
+    plan: CallPlan,
     ways: Ways,
     sized: Sized | None,
     sharded: Collection[int],
@@ -177,7 +177,7 @@ def _shards(shards: Shards) -> str:
 
 
 def _chunk(
-    plan: PlanData,
+    plan: CallPlan,
     asked: Chunk,
     sized: Sized | None,
     sharded: Collection[int],

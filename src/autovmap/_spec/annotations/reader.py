@@ -22,7 +22,7 @@ from autovmap._spec.annotations.shapes import (
     keys_joined,
     read_jaxtyped,
     read_numpy,
-    shown,
+    text_of,
 )
 from autovmap._spec.declaration import check_extent
 from autovmap._spec.positions import check_positions
@@ -77,7 +77,7 @@ class Reader:
             if entry[0] not in (None, types.NoneType)
         ]
         if len(kept) > 1:
-            return self._union(kept, " | ".join(map(shown, members)), path)
+            return self._union(kept, " | ".join(map(text_of, members)), path)
         only = kept[0][1] if kept else found[0]
         return only.rank if isinstance(only, Shaped) else only
 
@@ -126,7 +126,7 @@ class Reader:
         self, annotation: Any, path: str, what: str = "does not say how many dims it has"
     ) -> typing.NoReturn:
         raise SpecError(
-            f"{self.function}(): {path} is annotated as {shown(annotation)}, which {what}; write "
+            f"{self.function}(): {path} is annotated as {text_of(annotation)}, which {what}; write "
             f'for example Float[Array, "n"] (a leading "..." stands for batch dims). '
             f"{_remedy(path)}"
         )
@@ -139,8 +139,8 @@ class Reader:
             return _no_array(annotation)
         if len({plain(leaf) for leaf in leaves}) > 1:
             raise SpecError(
-                f"{self.function}(): {path} is annotated as {shown(annotation)}, whose parts have "
-                f"different base ranks, {plain(tree)!r}, and it does not say which part is where. "
+                f"{self.function}(): {path} is annotated as {text_of(annotation)}, whose parts "
+                f"have different base ranks, {plain(tree)!r}, and it does not say which part is where. "
                 f"{_remedy(path)}"
             )
         arrays = [Shaped(leaf) for leaf in leaves if isinstance(leaf, (Core, Key))]
@@ -220,7 +220,7 @@ def _why(text: str) -> str:
 
 
 def _no_array(annotation: Any, inside: bool = True) -> NoArray:
-    return NoArray(_why(shown(annotation)), inside)
+    return NoArray(_why(text_of(annotation)), inside)
 
 
 NO_ANNOTATION = NoArray("has no annotation")
@@ -234,7 +234,7 @@ def _is_number(annotation: Any) -> bool:
 def _text(annotation: Any) -> str:
     if isinstance(annotation, typing.ForwardRef):
         return annotation.__forward_arg__
-    return annotation if isinstance(annotation, str) else shown(annotation)
+    return annotation if isinstance(annotation, str) else text_of(annotation)
 
 
 def _remedy(path: str) -> str:

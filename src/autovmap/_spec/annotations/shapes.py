@@ -147,10 +147,10 @@ def _dtypes(kind: Any) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def shown(annotation: Any) -> str:
+def text_of(annotation: Any) -> str:
     """An annotation as it was written, about.
 
-    >>> shown(dict[str, int | None])
+    >>> text_of(dict[str, int | None])
     'dict[str, int | None]'
     """
     if is_jaxtyped(annotation):
@@ -158,16 +158,16 @@ def shown(annotation: Any) -> str:
         return f"{annotation.dtype.__name__}[{array.split('.')[-1]}, {annotation.dim_str!r}]"
     if is_pytree(annotation):
         leaf = getattr(annotation, "leaftype", None)
-        return "PyTree" if leaf is None else f"PyTree[{shown(leaf)}]"
+        return "PyTree" if leaf is None else f"PyTree[{text_of(leaf)}]"
     if annotation is None or annotation is type(None):
         return "None"
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return " | ".join(shown(argument) for argument in arguments)
+        return " | ".join(text_of(argument) for argument in arguments)
     if isinstance(annotation, type) and not arguments:
         return annotation.__qualname__.split(".")[-1]
     if isinstance(annotation, types.GenericAlias):
-        return f"{annotation.__origin__.__name__}[{', '.join(map(shown, arguments))}]"
+        return f"{annotation.__origin__.__name__}[{', '.join(map(text_of, arguments))}]"
     return repr(annotation).replace("typing.", "")
 
 
