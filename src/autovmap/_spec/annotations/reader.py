@@ -140,8 +140,8 @@ class Reader:
         if len({plain(leaf) for leaf in leaves}) > 1:
             raise SpecError(
                 f"{self.function}(): {path} is annotated as {text_of(annotation)}, whose parts "
-                f"have different base ranks, {plain(tree)!r}, and it does not say which part is where. "
-                f"{_remedy(path)}"
+                f"have different base ranks, {plain(tree)!r}, and it does not say which part is "
+                f"where. {_remedy(path)}"
             )
         arrays = [Shaped(leaf) for leaf in leaves if isinstance(leaf, (Core, Key))]
         return leaves[0] if len(leaves) == 1 else either(arrays, False, False)
