@@ -150,6 +150,16 @@ def test_inf_and_nan_are_those_of_jnp(fold: str) -> None:
             np.testing.assert_array_equal(found, FUNCTIONS[fold](x))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_inf_leaves_what_is_finite_alone_in_a_logsumexp(dtype: str) -> None:
+    for some in ([1.0, jnp.inf, 2.0], [jnp.inf, jnp.inf], [jnp.inf, -jnp.inf], [-jnp.inf, 1.0]):
+        x = jnp.asarray(some).astype(dtype)
+        for f in (IDENTICAL.reduce("logsumexp").chunk(1), IDENTICAL.reduce("logsumexp").chunk(2)):
+            np.testing.assert_array_equal(f(x), jax.nn.logsumexp(x))
+            found, want = (jax.grad(lambda x, of=of: of(x).real)(x) for of in (f, jax.nn.logsumexp))
+            np.testing.assert_array_equal(jnp.isnan(found), jnp.isnan(want))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int8", "uint8", "bool", "complex64"])
 @pytest.mark.parametrize("fold", FUNCTIONS)
 def test_chunks_give_the_dtype_of_jnp(fold: str, dtype: str) -> None:

@@ -227,8 +227,11 @@ class LogSumExp:
 
 
 def _relative(most: Any, total: Any, to: Any) -> Any:
-    """A sum relative to a largest value, relative to another one."""
-    return total * lax.exp(most - _finite(to)).astype(total.dtype)
+    """A sum relative to a largest value, relative to another one, which is no smaller."""
+    scale = jnp.where(most == to, 1, lax.exp(most - to))  # inf - inf is nan
+    if jnp.iscomplexobj(total):  # in a product of complex numbers inf * 0 would be nan
+        return lax.complex(total.real * scale, total.imag * scale)
+    return total * scale
 
 
 def _finite(most: Any) -> Any:
