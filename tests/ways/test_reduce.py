@@ -222,6 +222,28 @@ X = jnp.asarray(np.random.default_rng(1).normal(size=(29, 3)), jnp.float32)
 W, Y = jnp.ones(3), X[:, 0]
 
 
+def signed(a: Any, b: Any) -> Any:
+    return jnp.copysign(jnp.abs(a) + jnp.abs(b), b)
+
+
+@pytest.mark.parametrize("way", ["plain", "jit", "chunk", "bucket"])
+def test_identities_that_are_equal_or_change_are_told_apart(way: str) -> None:
+    empty = jnp.ones(0)
+    for identity in (0.0, -0.0, np.float32(0.0), np.float32(-0.0), np.zeros(()), -np.zeros(())):
+        found = WAYS[way](IDENTICAL.reduce((signed, identity)))(empty)
+        assert np.signbit(found) == np.signbit(identity)
+    changes: dict[str, Any] = {"a": np.zeros(())}
+    add = lambda p, q: {"a": p["a"] + q["a"]}  # noqa: E731
+    tree = auto_vmap(x=0)(lambda x: {"a": x})
+    before = WAYS[way](tree.reduce((add, changes)))
+    assert before(empty)["a"] == 0
+    changes["a"][()] = 5
+    assert before(empty)["a"] == 0
+    assert WAYS[way](tree.reduce((add, changes)))(empty)["a"] == 5
+    changes["a"] = 7
+    assert WAYS[way](tree.reduce((add, changes)))(empty)["a"] == 7
+
+
 @pytest.mark.parametrize("fold", ["mean", "logsumexp", "max", "prod"])
 def test_derivatives(fold: str) -> None:
     plain = lambda w: FUNCTIONS[fold](loss(w, X, Y))  # noqa: E731

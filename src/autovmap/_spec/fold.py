@@ -5,6 +5,9 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+import numpy as np
+import optree
+
 from autovmap._lines import did_you_mean, value_text
 from autovmap._spec.ranks import UNMAPPED, Mark, OneLevel, Tree, leaves_of, plain
 from autovmap._spec.reading import read_tree
@@ -17,20 +20,18 @@ KINDS: tuple[str, ...] = get_args(Kind)
 class Combine:
     """An associative fold of the caller's own: two values to one, and what changes nothing.
 
-    Two are one if they hold the same function and the same, or an equal hashable, identity.
+    Two are one if they hold the same function, and identities of which no part can be told apart.
     """
 
     __slots__ = ("_key", "combine", "identity")
 
     def __init__(self, combine: Callable[[Any, Any], Any], identity: Any) -> None:
         self.combine = combine
-        self.identity = identity
-        try:
-            hash(identity)
-        except TypeError:
-            self._key: Any = (combine, id(identity))
-        else:
-            self._key = (combine, type(identity), identity)
+        # A copy: programs are kept by this fold, and the caller's list may change.
+        leaves, structure = optree.tree_flatten(cast("Any", [identity]), none_is_leaf=True)
+        leaves = [x.copy() if isinstance(x, np.ndarray) else x for x in leaves]
+        (self.identity,) = cast("list[Any]", optree.tree_unflatten(structure, leaves))
+        self._key = (combine, structure, *map(_identity_key, leaves))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Combine) and self._key == other._key
@@ -45,6 +46,17 @@ class Combine:
 
     def __repr__(self) -> str:
         return f"({self.name}, {self.identity!r})"
+
+
+def _identity_key(leaf: Any) -> Hashable:
+    """What a part of an identity is, told from all others: -0.0 from 0.0, True from 1."""
+    if isinstance(leaf, np.ndarray):
+        return (leaf.dtype, leaf.shape, leaf.tobytes())
+    try:
+        hash(leaf)
+    except TypeError:  # one of JAX's arrays, which do not change
+        return id(leaf)
+    return (type(leaf), leaf, repr(leaf))
 
 
 Fold: TypeAlias = Kind | Combine
