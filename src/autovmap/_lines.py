@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Hashable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 WIDTH = 92
 """The longest line of a message, where it can be broken."""
@@ -121,6 +121,10 @@ def _within(line: str) -> list[bool]:
     return found
 
 
+MOST_TEXT = 200
+"""Characters of a value's repr, which may hold arrays."""
+
+
 def value_text(value: Any) -> str:
     """A value that a user gave, for a message: arrays in it by dtype and shape, never whole.
 
@@ -136,7 +140,11 @@ def value_text(value: Any) -> str:
         return f"({', '.join(map(value_text, value))}{',' * (len(value) == 1)})"
     if type(value) is dict:
         return f"{{{', '.join(f'{k!r}: {value_text(v)}' for k, v in value.items())}}}"
-    return repr(value)
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", ())):
+        entries = zip(fields, cast("tuple[Any, ...]", value), strict=True)
+        return f"{type(value).__name__}({', '.join(f'{k}={value_text(v)}' for k, v in entries)})"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 3]}..."
 
 
 def is_array(value: Any) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from autovmap import SpecError, auto_vmap
 from autovmap._function import engine as engine_module
 from autovmap._plan import broadcast
-from autovmap._spec import spec as spec_module
+from autovmap._spec import declaration as spec_module
 from conftest import PROFILE, SEED
 from faults.misuse.attempt import Allowance, Attempt, Objection, judged
 from faults.misuse.generator import KINDS, attempt, tally

@@ -143,7 +143,7 @@ def test_a_call_pays_for_nothing_that_only_printing_needs(monkeypatch: Any) -> N
 
 def test_steps() -> None:
     assert broadcast().steps == ("squeezed first: v dim 1",)
-    assert GALLERY["shared_key"]().steps == ("key rng: one key for 12 examples",)
+    assert GALLERY["shared_key"]().steps == ("key rng: one key for 12 examples, so equal draws",)
     looped = auto_vmap(x=1)(lambda x: x).loop().plan(f32(4, 3))
     assert any(step.startswith("loop: ") for step in looped.steps)
 

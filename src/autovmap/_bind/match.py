@@ -96,9 +96,24 @@ def _too_deep(tree: Tree, value: Any, path: str, what: str, whole: bool) -> str:
     if whole and isinstance(tree, ByIndex) and tree.container in (tuple, list):
         return _rank_as_shape(tree, value, path, what)
     declared, noun = f"it is declared as {plain(tree)!r}", _noun(what)
-    return (
-        f"{what}: {path} is a single leaf, {_shown(value)}, but {declared}; give it a single {noun}"
-    )
+    remedy = f"give it a single {noun}"
+    if isinstance(tree, ByName) and noun == "rank":
+        names = ", ".join(repr(name) for name, _ in tree.children)
+        remedy = f"pass it with {names} in it, or {remedy}"
+    elif _is_shape(tree) and noun == "rank":
+        remedy += f".\n{NO_SHAPE}\nDid you mean {len(plain(tree))}?"
+    return f"{what}: {path} is a single leaf, {_shown(value)}, but {declared}; {remedy}"
+
+
+NO_SHAPE = "A rank is a count of dims, not a shape: 0 for a scalar, 1 for a vector, 2 for a matrix."
+
+
+def _is_shape(tree: Tree) -> bool:
+    """Whether a shape was given for a rank: a tuple of numbers that can hardly all be ranks."""
+    if not isinstance(tree, ByIndex) or tree.container is not tuple:
+        return False
+    entries = cast("Sequence[Any]", plain(tree))
+    return all(type(entry) is int for entry in entries) and max(entries, default=0) > 3
 
 
 def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
@@ -115,8 +130,7 @@ def _rank_as_shape(tree: ByIndex, value: Any, path: str, what: str) -> str:
         meant += f" or, for several parameters, auto_vmap({', '.join(map(repr, entries))})"
     return (
         f"{what}: {path} is a single leaf, {_shown(value)}, but its base rank is {declared!r}; "
-        "give it a single rank.\nA rank is a count of dims, not a shape: 0 for a scalar, 1 for a "
-        f"vector, 2 for a matrix.\nDid you mean {meant}?"
+        f"give it a single rank.\n{NO_SHAPE}\nDid you mean {meant}?"
     )
 
 
@@ -148,11 +162,7 @@ def _by_name(
         elif isinstance(key, GetAttrKey):
             names.append(key.name)
         else:
-            raise SpecError(
-                f"{what}: {path} is {a(type(value).__name__)}, whose children have no names, but "
-                f"it is declared by name, as {plain(tree)!r}; give one rank for all of it, or "
-                f"like(example)"
-            )
+            raise SpecError(_without_names(tree, value, path, what))
     declared = dict(tree.children)
     unknown = [
         name
@@ -163,6 +173,35 @@ def _by_name(
         raise SpecError(_unknown_names(unknown, tree, names, value, path, what))
     left_out = Undeclared(tuple(declared), tuple(names))
     return [tree.child(name, left_out) for name in names]
+
+
+def _without_names(tree: ByName, value: Any, path: str, what: str) -> str:
+    """A node without names for names: examples in a list, which were to be stacked, or another."""
+    declared = f"it is declared by name, as {plain(tree)!r}"
+    if (one := entries_of_one_type(value)) is not None:
+        return (
+            f"{what}: {path} is a {type(value).__name__} of {len(value)} {one}, but {declared}; "
+            f"to batch them, stack them: {stacked(path)}"
+        )
+    names = ", ".join(repr(name) for name, _ in tree.children)
+    return (
+        f"{what}: {path} is {a(type(value).__name__)}, whose children have no names, but "
+        f"{declared}; pass a dict or another node with {names}, give one rank for all of it, or "
+        f"like(example)"
+    )
+
+
+def entries_of_one_type(value: Any) -> str | None:
+    """The name of the type that all entries of a list or tuple are nodes of, or None."""
+    if type(value) not in (list, tuple) or not value:
+        return None
+    kinds = {type(entry) for entry in value}
+    return kinds.pop().__name__ if len(kinds) == 1 and keyed_children(value[0]) else None
+
+
+def stacked(path: str) -> str:
+    """What to write for examples in a list."""
+    return f"jax.tree.map(lambda *x: jnp.stack(x), *{path})"
 
 
 def _unknown_names(

@@ -1,11 +1,14 @@
 """What is known of a call whose function, or JAX, has raised, and what may be wrong with it."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
+
+import jax
 
 from autovmap._bind.binder import Binder, Call
 from autovmap._bind.kinds import REF, Kind, is_key, is_traced, kind_of, shown
+from autovmap._bind.match import entries_of_one_type, stacked
 from autovmap._function.engine import Engine
 from autovmap._lines import wrapped
 from autovmap._plan.leaf import root, tuple_text
@@ -13,7 +16,7 @@ from autovmap._run.failures import diagnose, hint, shared_ref, unbound_axis
 from autovmap._run.once import dependence_error
 from autovmap._run.steps import prepared
 from autovmap._show.table import note
-from autovmap._spec.ranks import Core, Either, Key, Tree, is_mapped
+from autovmap._spec.ranks import ByName, Core, Either, Key, Tree, is_mapped
 from autovmap._ways.options import Ways
 from autovmap._ways.words import chunk_text
 from autovmap.errors import AutoVmapError
@@ -106,6 +109,11 @@ def _whole(binder: Binder, call: Call) -> Iterator[str]:
 
 def _wanted(call: Call, error: Exception) -> str | None:
     """What to do about a whole number under a rank, where the function needs its value."""
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return (
+            "the function branches on the value of an array, which is known only when it runs: use "
+            "jnp.where or jax.lax.cond; .loop() calls the function with real examples"
+        )
     said = str(error).lower()
     if not ("concrete" in said or "static" in said):
         return None
@@ -148,13 +156,28 @@ def _lists(call: Call) -> Iterator[str]:
 def _nones(call: Call) -> Iterator[str]:
     """What is None under a rank, as an argument that may be left out is."""
     for slot in call.slots:
-        if is_mapped(slot.rank) and slot.value(call.args, call.kwargs) is None:
-            yield f"{slot.path} has a rank, but is None, so the function got None for it"
+        for path in _none_paths(slot.rank, slot.value(call.args, call.kwargs), slot.path):
+            yield f"{path} has a rank, but is None, so the function got None for it"
+
+
+def _none_paths(rank: Tree, value: Any, path: str) -> Iterator[str]:
+    """Where there is None under a rank, by keys and fields."""
+    if isinstance(rank, ByName):
+        for name, child in rank.children:
+            if isinstance(value, Mapping):
+                part = cast("Mapping[Any, Any]", value).get(name, value)
+                yield from _none_paths(child, part, f"{path}[{name!r}]")
+            elif hasattr(value, str(name)):
+                yield from _none_paths(child, getattr(value, str(name)), f"{path}.{name}")
+    elif value is None and is_mapped(rank):
+        yield path
 
 
 def _list(value: Sequence[Any], rank: Tree, path: str) -> str | None:
     kinds = {kind_of(type(entry)) for entry in value}
     count = f"{path} is a {type(value).__name__} of {len(value)}"
+    if len(value) > 1 and (one := entries_of_one_type(value)) is not None:
+        return f"{count} {one}; to batch them, stack them: {stacked(path)}"
     if not kinds or not kinds <= {*ARRAYS, *NUMBERS}:
         return None
     keys = isinstance(rank, Key) or any(is_key(entry) for entry in value if hasattr(entry, "dtype"))

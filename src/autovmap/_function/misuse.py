@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from autovmap._lines import did_you_mean, value_text
+from autovmap._lines import did_you_mean, is_array, value_text
 from autovmap.errors import SpecError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,6 +16,7 @@ JIT = {
     "donate_argnums": "write .jit(donate_argnames={names}): parameters are named, not counted",
 }
 CHUNK: dict[str, str] = dict.fromkeys(("batch_size", "chunk_size", "n"), "write .chunk({value})")
+NOT_TAKEN = "does not take the arguments of the function"
 STATIC = "annotate the parameter, as in n: int, so that it is static"
 
 MEANT: dict[str, dict[str, str]] = {
@@ -50,18 +51,20 @@ def explained_call(example: str) -> Callable[[F], F]:
 
         @functools.wraps(method)
         def explained(self: Any, *args: Any, **kwargs: Any) -> Any:
+            engine = getattr(self, "_engine", None)  # a decorator has none yet
             try:
                 return method(self, *args, **kwargs)
+            except SpecError as error:
+                found = any(map(_is_argument, (*args, *kwargs.values())))
+                if found and NOT_TAKEN not in str(error):  # outer says which groups to write
+                    raise SpecError(_of_the_function(_name(engine, method), example)) from None
+                raise
             except TypeError:
                 try:
                     signature.bind(self, *args, **kwargs)
                 except TypeError as error:
-                    engine = getattr(self, "_engine", None)  # a decorator has none yet
-                    name = (
-                        f"{'auto_vmap(...)' if engine is None else engine.name}.{method.__name__}"
-                    )
                     known = [] if engine is None else list(engine.signature.parameters)
-                    said = Said(name, args, kwargs, known)
+                    said = Said(_name(engine, method), args, kwargs, known)
                     text = _wrong(said, signature, str(error), example, meant)
                     raise SpecError(text) from None
                 raise
@@ -69,6 +72,27 @@ def explained_call(example: str) -> Callable[[F], F]:
         return cast("F", explained)
 
     return decorate
+
+
+def _name(engine: Any, method: Callable[..., Any]) -> str:
+    return f"{'auto_vmap(...)' if engine is None else engine.name}.{method.__name__}"
+
+
+def _is_argument(value: Any) -> bool:
+    """Whether a value is an array, or a container of arrays, that is meant for the function."""
+    if is_array(value):
+        return True
+    if isinstance(value, Mapping):
+        children = list(cast("Mapping[Any, Any]", value).values())
+    elif isinstance(value, (list, tuple)):
+        children = list(cast("Sequence[Any]", value))
+    else:
+        children = [] if callable(value) else list(getattr(value, "__dict__", {}).values())
+    return bool(children) and all(map(is_array, children))
+
+
+def _of_the_function(name: str, example: str) -> str:
+    return f"{name}() {NOT_TAKEN}: it returns a function with the same parameters. Write {example}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +125,7 @@ def _wrong(
             f".shard(jax.sharding.PartitionSpec({spec}))"
         )
     if said.args:
-        return (
-            f"{said.name}() does not take the arguments of the function: it returns a function "
-            f"with the same parameters. Write {example}"
-        )
+        return _of_the_function(said.name, example)
     return f"{said.name}(): {why}; write {example}"
 
 

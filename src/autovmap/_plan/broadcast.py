@@ -103,15 +103,18 @@ def _ranks_of_parts(leaves: Sequence[Leaf], one: Leaf, other: Leaf) -> list[str]
     name = root(one.path)
     if not re.match(r"\.|\['", one.path[len(name) :]):
         return []
-    ranks = {leaf.rank for leaf in leaves if root(leaf.path) == name}
-    if len(ranks) > 1:
+    parts = [leaf for leaf in leaves if root(leaf.path) == name]
+    if len({leaf.rank for leaf in parts}) > 1:
         return [
             f"To read the base ranks of {name} from one example of it, use {name}=like(example)."
         ]
-    return [
+    remedies = [
         f"All parts of {name} have base rank {one.rank}: if their own differ, rank each, as in "
         f"{name}={{...}} or {name}=like(example)."
     ]
+    if one.rank and len({leaf.core[-1] for leaf in parts}) == 1:
+        remedies.append(f"If their last dim is the batch, use in_axes={{{name!r}: -1}}.")
+    return remedies
 
 
 def outer(

@@ -176,7 +176,9 @@ def _keys(plan: CallPlan) -> list[str]:
         elif leaf.key and (
             shared := [size for _, size in lacking(leaf, plan.batch_shape) if size != 1]
         ):
-            lines.append(f"key {leaf.path}: one key for {_product(shared)} examples")
+            lines.append(
+                f"key {leaf.path}: one key for {_product(shared)} examples, so equal draws"
+            )
     return lines
 
 

@@ -163,6 +163,8 @@ class _Parser:
             while self._peek().text == ",":
                 self._next += 1
                 dims.append(self._dim())
+        if self._peek().text in tuple("+-*/"):
+            raise self._error("sizes are names or numbers: give this one a name of its own")
         self._take(")", "to close an operand's core dims")
         return tuple(dims)
 
