@@ -148,7 +148,7 @@ def auto_vmap(
     }
     assert given.keys() == DEFAULTS.keys()
     named = by_name | {name: value for name, value in given.items() if value is not _UNSET}
-    _refuse_rule_first(by_position)
+    _refuse_rank_first(by_position)
     if _is_bare(by_position, named, ranks):
         return decorated(by_position[0], Declaration(annotated=True))
     _refuse_function_among_ranks(by_position, named, ranks)
@@ -168,7 +168,7 @@ def _is_bare(by_position: tuple[Any, ...], named: Mapping[str, Any], ranks: Any)
     return callable(only) or isinstance(only, (staticmethod, classmethod))
 
 
-def _refuse_rule_first(by_position: tuple[Any, ...]) -> None:
+def _refuse_rank_first(by_position: tuple[Any, ...]) -> None:
     """A rank from the object, as the first by position, would be taken for the function."""
     first = by_position[0] if by_position else None
     if type(first) is not types.FunctionType or first.__name__ != "<lambda>":

@@ -22,7 +22,7 @@ from autovmap._spec.ranks import (
     plain,
 )
 from autovmap._spec.reading import read_positions, read_rank
-from autovmap._spec.spec import Spec, has_ranks
+from autovmap._spec.spec import Spec
 
 pytestmark = [pytest.mark.python, pytest.mark.own]
 
@@ -114,8 +114,6 @@ class TestSpec:
             ("d", None),
             ("e", {"z": 0}),
         ]
-        assert has_ranks(found)
-        assert not has_ranks(spec(lambda a: 0))
 
     def test_which_parameter_takes_a_keyword(self) -> None:
         found = spec(lambda a, /, b, *, c, **d: 0)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from autovmap._spec.fold import Gradient, Reduce
 from autovmap._spec.gufunc import Gufunc
 from autovmap._spec.options import FRONT, NO_EXTENT, Extent, Options
-from autovmap._spec.ranks import UNMAPPED, ByName, ByValue, Tree, is_mapped
+from autovmap._spec.ranks import UNMAPPED, ByName, ByValue, Tree
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
 POSITIONAL_OR_KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -72,8 +72,3 @@ class Spec:
                 return parameter
         last = self.parameters[-1] if self.parameters else None
         return last if last is not None and last.kind is VAR_KEYWORD else None
-
-
-def has_ranks(spec: Spec) -> bool:
-    """Whether any parameter can be mapped."""
-    return any(is_mapped(parameter.rank) for parameter in spec.parameters)
