@@ -244,6 +244,25 @@ def test_identities_that_are_equal_or_change_are_told_apart(way: str) -> None:
     assert WAYS[way](tree.reduce((add, changes)))(empty)["a"] == 7
 
 
+def mixed(a: Any, b: Any) -> Any:
+    """Two keys as one; a key of zeros changes nothing."""
+    return jax.random.wrap_key_data(jax.random.key_data(a) ^ jax.random.key_data(b))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_keys_are_combined_by_a_function_of_keys_alone(way: str) -> None:
+    keys = jax.random.split(jax.random.key(0), 5)
+    same = auto_vmap(key="key")(lambda key: key)
+    none = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32))
+    found = WAYS[way](same.reduce((mixed, none)))(keys)
+    want = np.bitwise_xor.reduce(np.asarray(jax.random.key_data(keys)))
+    np.testing.assert_array_equal(jax.random.key_data(found), want)
+    with pytest.raises(SpecError, match=r"result holds PRNG keys, .* there\s+is no sum of keys"):
+        WAYS[way](same.reduce("sum"))(keys)
+    with pytest.raises(SpecError, match=r"the identity of mixed has dtype"):
+        same.reduce((mixed, 0)).chunk(2)(keys)
+
+
 @pytest.mark.parametrize("fold", ["mean", "logsumexp", "max", "prod"])
 def test_derivatives(fold: str) -> None:
     plain = lambda w: FUNCTIONS[fold](loss(w, X, Y))  # noqa: E731

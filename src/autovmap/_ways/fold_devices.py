@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from autovmap._bind.kinds import is_key
+from autovmap._run.dtypes import as_data, as_keys
 from autovmap._ways.fold_parts import Names
 
 LARGE = 1 << 20
@@ -32,6 +34,8 @@ def of_all(array: Any, names: Names) -> Any:
     One all-reduce where they are small: a sum, to which each device gives its own row, and zeros
     for the others. XLA has all-reduces that call any function, but JAX has none.
     """
+    if is_key(array):
+        return as_keys(of_all(as_data(array), names), array)
     if not is_small(array, names):
         return lax.all_gather(array, names)
     if array.size == 0:

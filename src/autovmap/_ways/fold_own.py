@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from autovmap._bind.kinds import is_key
 from autovmap._plan.leaf import tuple_text
 from autovmap._plan.outputs import block_start
 from autovmap._spec.fold import Combine
@@ -190,8 +191,14 @@ class Combining:
 
     def _neutral(self, i: int, core: Sequence[Any], like: Any) -> Any:
         self._fits(i, core)
-        value = self._identity[0 if self._alone else i]
-        return jnp.broadcast_to(jnp.asarray(value).astype(like.dtype), tuple(core))
+        value = jnp.asarray(self._identity[0 if self._alone else i])
+        if is_key(value) != is_key(like):
+            raise SpecError(
+                f"{self._function}.reduce(): the identity of {self._own.name} has dtype "
+                f"{value.dtype}, but the output has {like.dtype}; keys are combined with keys"
+            )
+        value = value if is_key(value) else value.astype(like.dtype)
+        return jnp.broadcast_to(value, tuple(core))
 
     def _fits(self, i: int, core: Sequence[Any]) -> None:
         """Refuse an identity that is not of an example's shape, also where it is not needed."""

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from autovmap._bind.kinds import is_key
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import CallPlan
+from autovmap._run.dtypes import as_keys
 from autovmap._ways.chunk import Cut
 from autovmap._ways.chunk_keep import Keeper, MakeKeeper, Passed, Written
 from autovmap._ways.fold_parts import Folding, State
@@ -89,7 +91,7 @@ class FoldKeeper:
         for split, start in zip(self._splits, starts, strict=True):
             if not self._depends(split):
                 counts = start == 0 if counts is None else counts & (start == 0)
-        every = zip(self._does, kept, chunk, strict=True)
+        every = zip(self._does, self._with_keys(kept), chunk, strict=True)
         return [self._put(*one, starts, counts) for one in every]
 
     def _put(
@@ -122,7 +124,19 @@ class FoldKeeper:
         return list(kept)
 
     def finished(self, kept: Sequence[Any]) -> list[Any]:
-        return self._done(kept, self._reducing.count(self._group))
+        return self._done(self._with_keys(kept), self._reducing.count(self._group))
+
+    def _with_keys(self, kept: Sequence[State]) -> list[State]:
+        """The states, of which a loop on the host has keys as their data."""
+        return [
+            tuple(
+                as_keys(x, shape) if is_key(shape) and not is_key(x) else x
+                for x, shape in zip(state, shapes, strict=True)
+            )
+            if any(map(is_key, shapes))
+            else state
+            for state, shapes in zip(kept, self._shapes, strict=True)
+        ]
 
     def _done(self, kept: Sequence[Any], count: Any) -> list[Any]:
         times = self._reducing.times(self._group)

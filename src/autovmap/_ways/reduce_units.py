@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import jax
 
-from autovmap._bind.kinds import shown
+from autovmap._bind.kinds import is_key, shown
 from autovmap._bind.match import match
 from autovmap._plan.outputs import Group
 from autovmap._plan.plan import CallPlan
@@ -102,6 +102,11 @@ def units_of(reduce: Reduce, result: Any, placed: Sequence[Group], function: str
     while (first := len(found)) < len(leaves):
         path, tree, _ = matched[first]
         fold = fold_of(tree)
+        if isinstance(fold, str) and isinstance(leaves[first], jax.Array) and is_key(leaves[first]):
+            raise SpecError(
+                f"{function}.reduce(): {path} holds PRNG keys, {shown(leaves[first])}, and there "
+                f"is no {fold} of keys; give None for it, and it is not folded"
+            )
         count = 1 if fold is None else leaves_at_once(fold)
         if count == 1:
             found.append(Unit(placed[first], fold if arrays[first] else None))
