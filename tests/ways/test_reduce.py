@@ -1,6 +1,8 @@
 """`f.reduce(...)`: equal to `jnp`'s reduction of the plain call, whatever the way of running."""
 
 import gc
+import operator
+import pickle
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autovmap import BatchShapeError, SpecError, auto_vmap, named_vmap
+from autovmap._spec.fold import Combine
 from autovmap._ways.chunk import plan_chunks
 from strategies import cases, parts
 
@@ -242,6 +245,12 @@ def test_identities_that_are_equal_or_change_are_told_apart(way: str) -> None:
     assert WAYS[way](tree.reduce((add, changes)))(empty)["a"] == 5
     changes["a"] = 7
     assert WAYS[way](tree.reduce((add, changes)))(empty)["a"] == 7
+
+
+def test_a_pickled_fold_is_known_by_its_own_identity() -> None:
+    found = pickle.loads(pickle.dumps(Combine(operator.add, jnp.zeros(3))))
+    assert found == Combine(operator.add, found.identity)
+    assert found != Combine(operator.add, jnp.zeros(3))
 
 
 def mixed(a: Any, b: Any) -> Any:

@@ -33,6 +33,9 @@ class Combine:
         (self.identity,) = cast("list[Any]", optree.tree_unflatten(structure, leaves))
         self._key = (combine, structure, *map(_identity_key, leaves))
 
+    def __reduce__(self) -> Any:
+        return Combine, (self.combine, self.identity)  # an id holds in one process alone
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Combine) and self._key == other._key
 
