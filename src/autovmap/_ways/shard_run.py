@@ -16,7 +16,7 @@ from autovmap._plan.plan import CallPlan
 from autovmap._run.dtypes import as_data, as_keys
 from autovmap._run.reach import primitives
 from autovmap._ways.shard import Placed, Shards
-from autovmap._ways.shard_trace import shape_of, traced_outside
+from autovmap._ways.shard_trace import traced_outside
 from autovmap.errors import AutoVmapError
 
 
@@ -128,7 +128,7 @@ def _outputs_of(
             rows[i] = part
         return inside(plan, rows, None)
 
-    shapes = [shape_of(leaves[i]) for i in arrays]
+    shapes = [_anywhere(leaves[i]) for i in arrays]
     closed, outputs = jax.make_jaxpr(whole, return_shape=True)(shapes)
     custom = any(name.startswith("custom_vjp") for name in primitives(closed))
     return tuple([len(x.shape) for x in part] for part in outputs), custom
@@ -156,6 +156,12 @@ def _part_shape(array: Any, shards: Shards, row: int) -> Any:
             shape[dim] = placed.step
     weak = getattr(array, "weak_type", False)
     return jax.ShapeDtypeStruct(tuple(shape), array.dtype, weak_type=weak)
+
+
+def _anywhere(array: Any) -> Any:
+    # `shard_trace` has the same, and is off the path of most calls.
+    weak = getattr(array, "weak_type", False)
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
 
 
 def _placed(array: Any, mesh: Any, spec: Any) -> Any:

@@ -57,7 +57,7 @@ def _traced(
     jaxpr, consts = closed.jaxpr, closed.consts
     opened = jaxpr.replace(constvars=(), invars=[*jaxpr.constvars, *jaxpr.invars])
     flat = jaxpr_as_fun(ClosedJaxpr(opened, ()))
-    run = _differentiable(flat, [*map(shape_of, consts), *shapes], trace, once)
+    run = _differentiable(flat, [*map(_shape, consts), *shapes], trace, once)
 
     def traced(*arrays: Any) -> Any:
         return jax.tree.unflatten(jax.tree.structure(result), run(*arrays))
@@ -248,7 +248,7 @@ def _is_inexact(shape: Any) -> bool:
     return jnp.issubdtype(shape.dtype, jnp.inexact)
 
 
-def shape_of(array: Any) -> jax.ShapeDtypeStruct:
+def _shape(array: Any) -> jax.ShapeDtypeStruct:
     """A shape that lies nowhere."""
     weak = getattr(array, "weak_type", False)
     return jax.ShapeDtypeStruct(array.shape, array.dtype, weak_type=weak)
