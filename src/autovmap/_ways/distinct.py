@@ -9,6 +9,8 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+import jax
+
 from autovmap._cache import BoundedCache
 from autovmap._ways.constant import Changing, check_constant, static_key
 
@@ -17,7 +19,10 @@ VALUES = 1024
 PLAIN = frozenset((int, bool, str, bytes, type(None), type, types.FunctionType))
 """Types of which equal values are the same; `jax.jit` tells the types themselves apart."""
 
-NUMBERS = (float, complex)
+NUMBERS = (int, bool, float, complex)
+ALIKE_BY_NAME = frozenset(NUMBERS if jax.__version_info__ < (0, 10) else ())
+"""Types that `jax.jit` tells apart by position, but not in static keyword arguments: with 0.6 `n=1`
+and `n=True` share a program, with 0.10 and later they do not."""
 
 Args: TypeAlias = tuple[Any, ...]
 Kwargs: TypeAlias = dict[str, Any]
@@ -45,6 +50,12 @@ class Distinct:
         self._by_key: BoundedCache[StandIn] = BoundedCache(VALUES)
         # An object that is constant all the way down is looked through once.
         self._by_object: BoundedCache[tuple[Any, StandIn]] = BoundedCache(VALUES)
+
+    def by_name(self, value: Any) -> Any:
+        """The stand-in for the value of a keyword argument, or the value itself."""
+        if type(value) not in ALIKE_BY_NAME:
+            return self.of(value)
+        return self._by_key.keep(static_key(value), StandIn(value))
 
     def of(self, value: Any) -> Any:
         """The stand-in for a value, or the value itself if no other is equal to it.
@@ -77,7 +88,8 @@ def substituting(positions: Sequence[int], names: Sequence[str]) -> Substituted:
         positions: where static values stand among the positional arguments.
         names: the static keyword arguments.
     """
-    of = Distinct().of
+    distinct = Distinct()
+    of, by_name = distinct.of, distinct.by_name
 
     def substituted(args: Args, kwargs: Kwargs) -> Arguments:
         count = len(args)
@@ -85,7 +97,7 @@ def substituting(positions: Sequence[int], names: Sequence[str]) -> Substituted:
             if i < count and (found := of(args[i])) is not args[i]:
                 args = (*args[:i], found, *args[i + 1 :])
         for name in names:
-            if name in kwargs and (found := of(kwargs[name])) is not kwargs[name]:
+            if name in kwargs and (found := by_name(kwargs[name])) is not kwargs[name]:
                 kwargs = {**kwargs, name: found}
         return args, kwargs
 

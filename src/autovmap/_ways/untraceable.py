@@ -17,7 +17,7 @@ from autovmap._bind.trees import refuse_unsortable
 from autovmap._frames import interface, leave_out_frames
 from autovmap._spec.ranks import Core, Key, is_mapped
 from autovmap._spec.spec import Spec
-from autovmap._ways.distinct import PLAIN, Substituted
+from autovmap._ways.distinct import ALIKE_BY_NAME, PLAIN, Substituted
 from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap.errors import SpecError
 
@@ -163,7 +163,9 @@ def _quick(
             if static and kwargs:
                 for value in kwargs.values():
                     cls = type(value)
-                    if cls not in usual and (cls is not float or not value or value != value):
+                    if cls in ALIKE_BY_NAME or (
+                        cls not in usual and (cls is not float or not value or value != value)
+                    ):
                         odd = True
             try:
                 if odd:
