@@ -15,6 +15,7 @@ import jax
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from autovmap import _lines
 from compose import (
     on_devices_chunks,
     on_devices_layouts,
@@ -57,6 +58,7 @@ def outcome(run: Any) -> str | None:
 
 
 if __name__ == "__main__":
+    _lines.WIDTH = 10_000  # no message is broken, as in pytest's processes (see conftest)
     assert jax.device_count() == 8
     module, *named = sys.argv[1:]
     found = checks(module)

@@ -185,7 +185,7 @@ def sharded_the_plan() -> None:
         "shard: batch axis -2 over mesh axis 'a', 4 parts of 2; "
         "batch axis -1 over mesh axis 'b', 2 parts of at most 3, gathered on every device"
     ) in steps
-    assert any(step.endswith("on each device") for step in f.chunk(2).plan(*args_of(8, 5)).steps)
+    assert any("on each device" in step for step in f.chunk(2).plan(*args_of(8, 5)).steps)
 
 
 def sharded_chunks_leave_sharded_axes_whole() -> None:
