@@ -1,8 +1,7 @@
-"""`f.jit()`: a call of `jax.jit`'s own, planned while it traces."""
+"""`f.jit()`: a call of `jax.jit`, planned while it traces."""
 
 import enum
 import functools
-import inspect
 import pickle
 import warnings
 from collections.abc import Callable
@@ -56,15 +55,92 @@ def test_it_is_made_once_and_wraps_the_function():
     assert repr(exported) == f"{reduced!r}.jit()"
 
 
-def test_its_call_is_the_call_of_jax_jit_once_it_went_well():
-    """Where all is ranked by number; else a frame stays around it, to explain a bad argument."""
+def test_a_bad_argument_is_explained_in_a_warm_call_too():
     doubled = auto_vmap(x=1)(lambda x: 2 * x).jit()
-    with pytest.raises(SpecError, match=r"x\['a'\] is 'b' of type str, which is not an array"):
-        doubled({"a": "b"})
-    doubled(X)
-    assert type(type(doubled).__call__) is type(jax.jit(lambda x: x))
-    exported(X)
-    assert inspect.isfunction(type(exported).__call__)
+    for _ in range(3):
+        with pytest.raises(SpecError, match=r"x\['a'\] is 'b' of type str, which is not an array"):
+            doubled({"a": "b"})
+        doubled(X)
+
+
+@pytest.mark.parametrize("first", ["position", "name", "NumPy", "tree"])
+def test_an_argument_is_traced_once_by_position_and_by_name(first: str):
+    """Where nothing is static; `jax.jit` itself compiles a program for each."""
+
+    def summed(x: Any, y: Any) -> Any:
+        TRACES.append("summed")
+        return jax.tree.leaves(x)[0].sum() + y
+
+    f = auto_vmap(x=1, y=0)(summed).jit()
+    x: Any = {"tree": [X], "NumPy": np.asarray(X)}.get(first, X)
+    y = X[:, 0]
+    calls: dict[str, Callable[[], Any]] = {
+        "position": lambda: f(x, y),
+        "name": lambda: f(y=y, x=x),
+        "both": lambda: f(x, y=y),
+    }
+    want = np.asarray(X.sum(1) + y)
+    assert traces(calls.get(first, calls["both"])) == 1
+    for call in calls.values():
+        for _ in range(2):
+            assert traces(call) == 0
+            np.testing.assert_array_equal(call(), want)
+
+
+def test_parameters_may_have_any_names():
+    """The frame around a warm call is written for them."""
+
+    def odd(type: Any, _array: Any, __given: Any, Exception: Any, call: Any) -> Any:
+        return type + _array + __given + Exception + call
+
+    f = auto_vmap(type=0, _array=0, __given=0, Exception=0, call=0)(odd).jit()
+    values = [jnp.arange(3.0) + i for i in range(5)]
+    named: dict[str, Any] = dict(
+        zip(("type", "_array", "__given", "Exception", "call"), values, strict=True)
+    )
+    for _ in range(2):
+        for result in (
+            f(*values),
+            f(**named),
+            f(
+                *values[:2],
+                call=values[4],
+                **{name: named[name] for name in ("Exception", "__given")},
+            ),
+        ):
+            np.testing.assert_array_equal(result, sum(values))
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: f(),
+        lambda f: f(X),
+        lambda f: f(y=X),
+        lambda f: f(X, X, X),
+        lambda f: f(X, x=X),
+        lambda f: f(X, y=X, z=X),
+        lambda f: f(x=X, z=X),
+        lambda f: f(x=X, y="text"),
+        lambda f: f(X, None),
+        lambda f: f(X, b"bytes"),
+    ],
+)
+def test_a_wrong_call_says_the_same_cold_and_warm(call: Callable[[Any], Any], warm: bool):
+    f = auto_vmap(x=1, y=1)(lambda x, y: x @ y)
+
+    def told(g: Any) -> str:
+        with pytest.raises((SpecError, TypeError)) as raised:
+            call(g)
+        return f"{type(raised.value).__name__}: {raised.value}"
+
+    jitted = f.jit()
+    if warm:
+        for _ in range(2):
+            jitted(X, X)
+    fresh = auto_vmap(x=1, y=1)(lambda x, y: x @ y).jit()
+    assert told(jitted) == told(fresh)
 
 
 def test_one_program_for_each_way_of_calling_and_each_static_value():

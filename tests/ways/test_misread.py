@@ -8,11 +8,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from autovmap import SpecError, auto_vmap
+from autovmap._ways.distinct import substituting
+from autovmap._ways.jit_call import explaining
+from autovmap._ways.untraceable import Misuse
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 SWAPPED = X.astype(X.dtype.newbyteorder())
@@ -64,13 +68,63 @@ def test_what_would_be_misread_is_refused(way: str, call: str, warm: bool, wrong
     assert re.search(rf"\(\): {re.escape(path)} ", str(raised.value))
 
 
-def test_arrays_that_come_later_are_looked_at_beside_an_argument_without_a_rank() -> None:
-    f = auto_vmap(x=1)(shared).jit()
-    f(jnp.asarray(X), jnp.asarray(X))
-    f(X, X)
-    for args in ((SWAPPED, X), (X, SWAPPED)):
-        with pytest.raises(SpecError, match="has dtype"):
-            f(*args)
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("refused", [False, True], ids=["", "refused once"])
+@pytest.mark.parametrize("wrong", [SWAPPED, MASKED], ids=["byte order", "mask"])
+def test_native_arrays_may_come_later_than_at_the_first_call(
+    call: str, refused: bool, wrong: Any
+) -> None:
+    """A program that knew JAX's arrays alone learns to read NumPy's, and misreads from then on."""
+    function, arguments = CALLS[call]
+    f = auto_vmap(x=1)(function).jit()
+
+    def run(array: Any) -> Any:
+        args, kwargs = arguments(array)
+        return f(*args, **kwargs)
+
+    want = run(jnp.asarray(X))
+    run(jnp.asarray(X))
+    if refused:
+        with pytest.raises(SpecError, match=r"masked array|has dtype"):
+            run(wrong)
+    np.testing.assert_array_equal(run(X), want)
+    with pytest.raises(SpecError, match=r"masked array|has dtype [<>]f4"):
+        run(wrong)
+
+
+def test_a_jax_that_does_not_say_what_it_has_kept_has_all_looked_at() -> None:
+    """The number of entries is no public interface: without it a call is slower, and right."""
+
+    class Program:
+        def __init__(self, program: Any) -> None:
+            self.program = program
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.program(*args, **kwargs)
+
+    f = auto_vmap(x=1)(ranked).jit()
+    spec, signature = f._engine.spec, f._engine.signature
+    misuse = Misuse(spec, signature, (), f._engine.bind)
+    settled: list[Any] = []
+    call = explaining(
+        Program(jax.jit(jax.vmap(ranked))), misuse, substituting((), ()), settled.append
+    )
+    call({"a": jnp.asarray(X)})
+    settled[-1]({"a": X})
+    with pytest.raises(SpecError, match="has dtype"):
+        settled[-1]({"a": SWAPPED})
+
+
+def test_what_a_warm_call_ranked_by_numbers_is_given_wrong_is_told_as_at_the_first() -> None:
+    f: Any = auto_vmap(x=1)(ranked).jit()
+    told = []
+    for _ in range(2):
+        with pytest.raises(SpecError, match="no array") as raised:
+            f("no array")
+        told.append(str(raised.value))
+        f(jnp.asarray(X))
+        f(jnp.asarray(X))
+    assert told[0] == told[1]
 
 
 def test_an_object_is_read_rightly_before_and_after() -> None:

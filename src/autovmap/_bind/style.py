@@ -87,7 +87,8 @@ def check_arguments(
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        why = _unexpected(signature, kwargs) or _too_many(signature, args) or str(error)
+        why = str(error).replace("multiple values", "got multiple values")  # as a call says it
+        why = _unexpected(signature, kwargs) or _too_many(signature, args) or why
         if spec.numpy_calls and spec.signature is not None and "positional" not in why:
             expected = len(spec.signature.inputs or ())
             why = (

@@ -1,4 +1,4 @@
-"""The compiled forms: small objects whose call is `jax.jit`'s own, so that it costs no more."""
+"""The compiled forms: small objects whose call is `jax.jit`'s in one Python frame."""
 
 import functools
 import weakref

@@ -219,7 +219,7 @@ class Methods(Generic[Compiled, Lifted]):
         donate_argnames: str | Sequence[str] | None = None,
         partition: bool = False,
     ) -> Compiled:
-        """The same compiled: its call is `jax.jit`'s own, and planned while it traces.
+        """The same compiled: its call is `jax.jit`'s, and planned while it traces.
 
         Ranked arguments are traced. An argument without a rank is static if its parameter's
         annotation or default says so (a bool, int, str, enum, type or callable). Made once for

@@ -23,9 +23,10 @@ from autovmap._spec.spec import (
     Spec,
 )
 from autovmap._ways.distinct import substituting, values_of
+from autovmap._ways.jit_call import explaining, explaining_method
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import count_value, given_names, is_number, refuse_changing
-from autovmap._ways.untraceable import Misuse, explaining, explaining_method, untraceable
+from autovmap._ways.untraceable import Misuse, untraceable
 from autovmap.errors import SpecError
 
 

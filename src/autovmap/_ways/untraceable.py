@@ -1,41 +1,23 @@
 """Why `jax.jit` took no argument of a call: said as in a call that is not compiled."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from autovmap._bind.kinds import Kind, kind_of, shown
 from autovmap._bind.leaves import jax_holds
 from autovmap._bind.style import Slot, argument_slots, check_arguments
 from autovmap._bind.trees import refuse_unsortable
-from autovmap._frames import interface, leave_out_frames
-from autovmap._spec.ranks import Core, Key, is_mapped
+from autovmap._spec.ranks import is_mapped
 from autovmap._spec.spec import Spec
-from autovmap._ways.distinct import ALIKE_BY_NAME, PLAIN, Substituted
 from autovmap._ways.statics import refuse_changing, refuse_static
 from autovmap.errors import SpecError
 
 Bind = Callable[[tuple[Any, ...], dict[str, Any]], Any]
-
-
-NDARRAY = np.ndarray
-SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
-"""Types of which a value may be one that a warm `jax.jit` misreads."""
-CLEAR = frozenset((int, float, bool, str, type(None)))
-"""Types of leaves, beside JAX's arrays, of which none is: most arguments are of these."""
-
-
-@functools.cache
-def _array_type() -> type:
-    """The type of JAX's arrays: asked at a first call, as making one needs a backend."""
-    with jax.ensure_compile_time_eval():  # an array too where all is traced
-        return type(jax.numpy.zeros(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,167 +77,6 @@ class Misuse:
         except ValueError as error:
             refuse_unsortable({slot.path: value}, self.spec.function, error)
             raise
-
-
-def explaining(
-    program: Any,
-    misuse: Misuse,
-    substituted: Substituted,
-    settle: Callable[[Callable[..., Any]], None],
-) -> Callable[..., Any]:
-    """The call of a `jax.jit` object, explained where an argument can neither be traced nor kept.
-
-    `jax.jit` refuses such arguments before it traces, so only a frame around its call can tell,
-    at 0.2 microseconds a call. Where every argument is ranked by a number, and nothing is static,
-    there is little to mistake: after a call that has gone well `settle` gets the `jax.jit` itself.
-
-    A warm `jax.jit` takes a NumPy array of another byte order for a native one, and forgets a
-    mask. A look at each leaf costs up to a tenth of a call, so they are looked at from the first
-    call on that has NumPy arrays, as far as that is seen: by the first call, or later by a frame
-    that is there anyway, among whole arguments by position.
-    """
-    ranks = [p.rank for p in misuse.spec.parameters]
-    simple = not misuse.static and all(isinstance(rank, (Core, Key)) for rank in ranks)
-    # Static values may have to be told apart: see `distinct`.
-    usual: set[Any] = set(PLAIN if misuse.static else PLAIN | CLEAR)
-    looking = _looking(program, misuse, usual, substituted)
-    later = program if simple else _quick(program, misuse, usual, substituted, looking, settle)
-
-    def first_call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            usual.add(_array_type())
-            result = looking(*args, **kwargs)
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-        numpy = any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves((args, kwargs)))
-        settle(looking if numpy else later)
-        return result
-
-    return first_call
-
-
-# In both of these what is looked for is looked for in place: a frame would cost more than a look.
-
-
-def _quick(
-    program: Any,
-    misuse: Misuse,
-    usual: set[Any],
-    substituted: Substituted,
-    looking: Callable[..., Any],
-    settle: Callable[[Callable[..., Any]], None],
-) -> Callable[..., Any]:
-    """The call where no NumPy array has been seen yet."""
-    static = bool(misuse.static)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        odd = False
-        try:
-            for value in args:
-                cls = type(value)
-                if cls not in usual:
-                    if cls in SUSPECTS:
-                        settle(looking)
-                        return looking(*args, **kwargs)
-                    if cls is not float or not value or value != value:  # a zero or a NaN
-                        odd = static
-            if static and kwargs:
-                for value in kwargs.values():
-                    cls = type(value)
-                    if cls in ALIKE_BY_NAME or (
-                        cls not in usual and (cls is not float or not value or value != value)
-                    ):
-                        odd = True
-            try:
-                if odd:
-                    positional, named = substituted(args, kwargs)
-                    return program(*positional, **named)
-                return program(*args, **kwargs)
-            except (TypeError, ValueError) as error:
-                misuse.refuse(error, args, kwargs)
-                raise
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-
-    return call
-
-
-def _looking(
-    program: Any, misuse: Misuse, usual: set[Any], substituted: Substituted
-) -> Callable[..., Any]:
-    """The call where arrays that would be misread are looked for among all leaves."""
-    static = bool(misuse.static)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        odd = False
-        try:
-            for value in args:
-                cls = type(value)
-                if cls is NDARRAY:
-                    if not value.dtype.isnative:
-                        misuse.refuse_misread(args, kwargs)
-                elif cls not in usual:
-                    odd = static
-                    if cls not in CLEAR and _are_misread(value):
-                        misuse.refuse_misread(args, kwargs)
-            if kwargs:
-                odd = static
-                if _are_misread(kwargs):
-                    misuse.refuse_misread(args, kwargs)
-            try:
-                if odd:
-                    positional, named = substituted(args, kwargs)
-                    return program(*positional, **named)
-                return program(*args, **kwargs)
-            except (TypeError, ValueError) as error:
-                misuse.refuse(error, args, kwargs)
-                raise
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-
-    return call
-
-
-def explaining_method(
-    method: Callable[..., Any], misuse: Misuse, substituted: Substituted
-) -> Callable[..., Any]:
-    """The same of another method of a `jax.jit` object, such as `lower`: each call is looked at."""
-
-    @interface
-    def explained(*args: Any, **kwargs: Any) -> Any:
-        if _are_misread((args, kwargs)):
-            misuse.refuse_misread(args, kwargs)
-        try:
-            positional, named = substituted(args, kwargs)
-            return method(*positional, **named)
-        except (TypeError, ValueError) as error:
-            misuse.refuse(error, args, kwargs)
-            raise
-
-    return explained
-
-
-def _leaves(values: Any) -> list[Any]:
-    """The leaves of a call's values; of static ones, which need be no pytrees, maybe none."""
-    try:
-        return jax.tree.leaves(values)
-    except Exception:
-        return []
-
-
-def _are_misread(values: Any) -> bool:
-    """Whether a leaf is one that a warm `jax.jit` takes for what it is not."""
-    for leaf in _leaves(values):
-        cls = type(leaf)
-        if cls is NDARRAY:
-            if not leaf.dtype.isnative:
-                return True
-        elif cls in SUSPECTS:
-            return True
-    return False
 
 
 def is_misread(leaf: Any) -> bool:

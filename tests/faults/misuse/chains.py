@@ -29,7 +29,7 @@ CALL = (
     Allowance(
         TypeError, r"^\w+\(\) takes (from \d+ to )?\d+ positional arguments? but \d+ w\w+ given$"
     ),
-    Allowance(TypeError, r"^\w+\(\) multiple values for argument '"),
+    Allowance(TypeError, r"^\w+\(\) got multiple values for argument '"),
 )
 """Python's own words for arguments that do not fit a function's parameters."""
 

@@ -1,0 +1,337 @@
+"""The call of `f.jit()`: that of a `jax.jit`, and the one Python frame around it.
+
+`jax.jit` refuses what it can neither trace nor keep before it traces anything, so only a frame
+around its call can explain that. And a `jax.jit` that is warm takes some NumPy arrays for what they
+are not: it reads another byte order as if it were native, and forgets a mask. They are looked for
+at the least price, as a frame costs a twentieth of a small call, and a look at all leaves of a tree
+a tenth of a larger one.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+
+from autovmap._bind.kinds import Kind, is_traced, kind_of
+from autovmap._frames import interface, leave_out_frames
+from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD
+from autovmap._ways.distinct import ALIKE_BY_NAME, PLAIN, Args, Arguments, Kwargs, Substituted
+from autovmap._ways.untraceable import Misuse
+
+Call: TypeAlias = Callable[..., Any]
+
+NDARRAY = np.ndarray
+SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
+"""Types of which a value may be one that a warm `jax.jit` misreads."""
+NUMBERS = frozenset((int, float, bool, complex))
+CLEAR = NUMBERS | {str, type(None)}
+"""Types of leaves, beside JAX's arrays, of which none is: most arguments are of these."""
+
+
+@functools.cache
+def _array_type() -> type:
+    """The type of JAX's arrays: asked at a first call, as making one needs a backend."""
+    with jax.ensure_compile_time_eval():  # an array too where all is traced
+        return type(jax.numpy.zeros(()))
+
+
+def explaining(
+    program: Any, misuse: Misuse, substituted: Substituted, settle: Callable[[Call], None]
+) -> Call:
+    """The call of a `jax.jit` object, explained where an argument does not do.
+
+    Where nothing is static, keyword arguments go in by position: `jax.jit` takes longer over
+    keywords, and would compile a function that is called in both ways twice.
+
+    Args:
+        program: the `jax.jit` object.
+        misuse: says which argument does not do.
+        substituted: gives static values stand-ins where they have to be told apart.
+        settle: gets what is to be called from now on, once more is known of the calls.
+    """
+    static = bool(misuse.static)
+    # Of static values these need no stand-in.
+    usual: set[Any] = set(PLAIN if static else CLEAR)
+    positional = () if static else _positional(misuse)
+    looking = _looking(program, misuse, usual, positional, substituted)
+    watching = _watching(program, misuse, positional, substituted, looking, settle)
+
+    def first_call(*args: Any, **kwargs: Any) -> Any:
+        values = (*args, *kwargs.values())
+        try:
+            usual.add(_array_type())
+            usual.update(type(value) for value in values if _is_array(value))  # keys have their own
+            result = looking(*args, **kwargs)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+        if _has_numpy(values):
+            settle(looking)
+        elif not usual.issuperset(map(type, values)):
+            settle(watching)
+        elif positional and len(positional) == len(misuse.signature.parameters) == len(values):
+            arrays = frozenset(usual - CLEAR | NUMBERS)
+            settle(_arrays_alone(program, misuse, positional, arrays, watching))
+        else:
+            settle(_usual_alone(program, misuse, usual, positional, watching))
+        return result
+
+    return first_call
+
+
+def explaining_method(method: Call, misuse: Misuse, substituted: Substituted) -> Call:
+    """The same of another method of a `jax.jit` object, such as `lower`: each call is looked at."""
+
+    @interface
+    def explained(*args: Any, **kwargs: Any) -> Any:
+        if _are_misread((args, kwargs)):
+            misuse.refuse_misread(args, kwargs)
+        try:
+            positional, named = substituted(args, kwargs)
+            return method(*positional, **named)
+        except (TypeError, ValueError) as error:
+            misuse.refuse(error, args, kwargs)
+            raise
+
+    return explained
+
+
+# Arguments by position
+
+
+def _positional(misuse: Misuse) -> tuple[str, ...]:
+    """The parameters at the front that take an argument by position or by name."""
+    names: list[str] = []
+    for p in misuse.signature.parameters.values():
+        if p.kind is not POSITIONAL_OR_KEYWORD:
+            # What stands behind one that has no name has a position, but not that of its name.
+            return () if p.kind is POSITIONAL_ONLY else tuple(names)
+        names.append(p.name)
+    return tuple(names)
+
+
+def by_position(positional: tuple[str, ...], args: Args, kwargs: Kwargs) -> Arguments:
+    """A call with the arguments that come next in order taken from the keywords.
+
+    >>> by_position(("x", "y", "z"), (1,), {"z": 3, "y": 2})
+    ((1, 2, 3), {})
+    >>> by_position(("x", "y"), (), {"y": 2})
+    ((), {'y': 2})
+    """
+    more: list[Any] = []
+    left = dict(kwargs)
+    for name in positional[len(args) :]:
+        if name not in left:
+            break
+        more.append(left.pop(name))
+    return (*args, *more), left
+
+
+# The calls. What is looked for is looked for in place: a frame would cost more than the look.
+
+ABSENT = object()
+MADE_HERE = __file__ + ", made for the parameters of a function"
+ARRAYS_ALONE = """\
+def make({_}program, {_}array, {_}others, {_}watching, {_}given, {_}leave_out_frames, {_}absent):
+    {_}type, {_}failure = type, Exception
+    def call({parameters}, *{_}more, **{_}named):
+        try:
+            if {all_are_arrays} and not {_}more and not {_}named:
+                return {_}program({names})
+            {_}args, {_}kwargs = {_}given(({names},), {_}named)
+            return {_}watching(*{_}args, *{_}more, **{_}kwargs)
+        except {_}failure as {_}error:
+            {_}leave_out_frames({_}error)
+            raise
+    return call
+"""
+
+
+@functools.lru_cache(maxsize=256)
+def _made_for(names: tuple[str, ...]) -> Callable[..., Call]:
+    """What makes the call of `_arrays_alone` for parameters of these names."""
+    own = "_"  # at the front of this code's names, and of no parameter's
+    while any(name.startswith(own) for name in names):
+        own += "_"
+    is_array = f"({own}type({{0}}) is {own}array or {own}type({{0}}) in {own}others)"
+    source = ARRAYS_ALONE.format(
+        _=own,
+        parameters=", ".join(f"{name}={own}absent" for name in names),
+        names=", ".join(names),
+        all_are_arrays=" and ".join(is_array.format(name) for name in names),
+    )
+    scope: dict[str, Any] = {}
+    exec(compile(source, MADE_HERE, "exec"), scope)
+    return scope["make"]
+
+
+def _arrays_alone(
+    program: Any, misuse: Misuse, names: tuple[str, ...], arrays: frozenset[type], watching: Call
+) -> Call:
+    """The call where all arguments are JAX's arrays or numbers, by position or by name.
+
+    Such calls are the many small ones. Packing their arguments and going through them in a loop
+    would take twice as long as the frame itself, so it is written out for each function, as
+    `dataclasses` do it. Any other call is `watching`.
+    """
+
+    def given(values: Args, named: Kwargs) -> Arguments:
+        """The arguments that were there."""
+        front = tuple(itertools.takewhile(lambda value: value is not ABSENT, values))
+        rest = zip(names[len(front) :], values[len(front) :], strict=True)
+        return front, {**{name: v for name, v in rest if v is not ABSENT}, **named}
+
+    made = _made_for(names)
+    call = made(program, _array_type(), arrays, watching, given, leave_out_frames, ABSENT)
+    call.__qualname__ = misuse.spec.function  # which Python names where an argument comes twice
+    return call
+
+
+def _usual_alone(
+    program: Any, misuse: Misuse, usual: set[Any], positional: tuple[str, ...], watching: Call
+) -> Call:
+    """The call where each argument is one of JAX's arrays or a plain value; else `watching`."""
+    static = bool(misuse.static)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            for value in args:
+                if type(value) not in usual:
+                    return watching(*args, **kwargs)
+            if kwargs:
+                for value in kwargs.values():
+                    cls = type(value)
+                    if cls not in usual or (static and cls in ALIKE_BY_NAME):
+                        return watching(*args, **kwargs)
+                if not static:
+                    args, kwargs = by_position(positional, args, kwargs)
+            try:
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                misuse.refuse(error, args, kwargs)
+                raise
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+
+    return call
+
+
+def _watching(
+    program: Any,
+    misuse: Misuse,
+    positional: tuple[str, ...],
+    substituted: Substituted,
+    looking: Call,
+    settle: Callable[[Call], None],
+) -> Call:
+    """The call where no NumPy array has been seen yet, but may come, in a tree too.
+
+    JAX can misread one only where it has kept how to read native ones like it, and for these it
+    makes an entry of their own. So the leaves are looked at when there is a new entry, and at no
+    other call. A JAX that does not say how many there are has every leaf looked at.
+    """
+    entries = getattr(program, "_cache_size", None)
+    if entries is None:
+        return looking
+    static = bool(misuse.static)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before = entries()
+        try:
+            if kwargs and not static:
+                args, kwargs = by_position(positional, args, kwargs)
+            try:
+                if static:
+                    front, named = substituted(args, kwargs)
+                    return program(*front, **named)
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                misuse.refuse(error, args, kwargs)
+                raise
+            finally:  # a call that is refused makes an entry too
+                if entries() != before and _has_numpy((args, kwargs)):
+                    settle(looking)
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+
+    return call
+
+
+def _looking(
+    program: Any,
+    misuse: Misuse,
+    usual: set[Any],
+    positional: tuple[str, ...],
+    substituted: Substituted,
+) -> Call:
+    """The call where arrays that would be misread are looked for among all leaves."""
+    static = bool(misuse.static)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        odd = False
+        try:
+            if kwargs:
+                if static:
+                    odd = True
+                else:
+                    args, kwargs = by_position(positional, args, kwargs)
+                if _are_misread(kwargs):
+                    misuse.refuse_misread(args, kwargs)
+            for value in args:
+                cls = type(value)
+                if cls is NDARRAY:
+                    if not value.dtype.isnative:
+                        misuse.refuse_misread(args, kwargs)
+                elif cls not in usual:
+                    odd = static
+                    if cls not in CLEAR and _are_misread(value):
+                        misuse.refuse_misread(args, kwargs)
+            try:
+                if odd:
+                    front, named = substituted(args, kwargs)
+                    return program(*front, **named)
+                return program(*args, **kwargs)
+            except (TypeError, ValueError) as error:
+                misuse.refuse(error, args, kwargs)
+                raise
+        except Exception as error:
+            leave_out_frames(error)
+            raise
+
+    return call
+
+
+# What the leaves are
+
+
+def _leaves(values: Any) -> list[Any]:
+    """The leaves of a call's values; of static ones, which need be no pytrees, maybe none."""
+    try:
+        return jax.tree.leaves(values)
+    except Exception:
+        return []
+
+
+def _is_array(value: Any) -> bool:
+    return kind_of(type(value)) is Kind.ARRAY and not is_traced(value)
+
+
+def _has_numpy(values: Any) -> bool:
+    return any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves(values))
+
+
+def _are_misread(values: Any) -> bool:
+    """Whether a leaf is one that a warm `jax.jit` takes for what it is not."""
+    for leaf in _leaves(values):
+        cls = type(leaf)
+        if cls is NDARRAY:
+            if not leaf.dtype.isnative:
+                return True
+        elif cls in SUSPECTS:
+            return True
+    return False
