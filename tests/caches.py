@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / ".test_cache"
 
 def keep(profile: str) -> None:
     """Keep what is compiled: here and in the processes that tests start."""
-    if profile in ("quick", "ci"):
+    if profile in ("few", "quick", "ci"):
         keep_programs()
     keep_bytecode()
 

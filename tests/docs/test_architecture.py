@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the docs are not here")
+pytestmark = [
+    pytest.mark.source,
+    pytest.mark.skipif(not PAGE.exists(), reason="the docs are not here"),
+]
 
 
 @pytest.fixture(scope="module")

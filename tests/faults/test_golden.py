@@ -51,6 +51,7 @@ def test_every_row_has_a_case_or_a_test() -> None:
     assert max(Counter(case.id for case in CASES).values()) == 1
 
 
+@pytest.mark.own
 def test_the_tests_of_rows_without_a_message_exist() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *WITHOUT_A_MESSAGE.values()],

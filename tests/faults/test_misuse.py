@@ -20,7 +20,7 @@ from faults.misuse.generator import KINDS, attempt, tally
 
 FEW = 500
 """Of so few attempts the share of each outcome is a matter of luck, and not asserted."""
-COUNT = {"quick": 8000, "ci": 8000, "long": 20_000, "deep": 120_000}[PROFILE]
+COUNT = {"few": 2000, "quick": 8000, "ci": 8000, "long": 20_000, "deep": 120_000}[PROFILE]
 
 SHARES = {
     "ranks": {"result": 0.35, "SpecError": 0.1, "RankError": 0.02, "BatchShapeError": 0.01},

@@ -131,6 +131,7 @@ def living(cls: type) -> int:
     return sum(type(found) is cls for found in gc.get_objects())
 
 
+@pytest.mark.own
 def test_plans_are_bounded() -> None:
     function = auto_vmap(x=1)(lambda x: x)
     before = living(CallPlan)
@@ -242,6 +243,7 @@ def test_static_data_that_differs_is_told_apart() -> None:
         equal(function(Node(jnp.ones((4, 3)), static)), [3 * static] * 4)
 
 
+@pytest.mark.own
 def test_sixteen_threads_with_different_shapes() -> None:
     function = auto_vmap(tree={"v": 1, "s": 0}, t=0)(
         lambda tree, t: tree["v"].sum() * tree["s"] * t

@@ -32,6 +32,7 @@ def belongs(module: str, part: str) -> bool:
     return f"{module}.".startswith(f"autovmap.{part}.")
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     "code",
     [
@@ -49,6 +50,7 @@ def test_a_bare_import_is_light(code: str) -> None:
     assert len(own) <= MOST
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     ("code", "part"),
     [

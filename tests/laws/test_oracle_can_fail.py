@@ -14,6 +14,8 @@ import pytest
 
 from oracle import Expected, compare, loop
 
+pytestmark = pytest.mark.own
+
 BATCH = (2, 3)
 
 

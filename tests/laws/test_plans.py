@@ -18,6 +18,8 @@ from autovmap import AutoVmapError, BatchShapeError, RankError, auto_vmap
 from conftest import SEED
 from strategies import Module, Pair, Point
 
+pytestmark = pytest.mark.own
+
 SEEDS = range(SEED, SEED + settings().max_examples * 300)
 SIZES = np.array([1, 2, 3, 0])
 Shape = tuple[int, ...]

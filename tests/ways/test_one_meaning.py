@@ -130,6 +130,7 @@ FAULTS: dict[str, tuple[str, Any, str, Any, str]] = {
 }
 
 
+@pytest.mark.own
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     way, where, name, wrong, kind = FAULTS[fault]
