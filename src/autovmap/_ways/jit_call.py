@@ -10,6 +10,7 @@ a tenth of a larger one.
 import functools
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -18,7 +19,7 @@ import numpy as np
 from autovmap._bind.kinds import Kind, is_traced, kind_of
 from autovmap._frames import interface, leave_out_frames
 from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD
-from autovmap._ways.distinct import ALIKE_BY_NAME, PLAIN, Args, Arguments, Kwargs, Substituted
+from autovmap._ways.distinct import PLAIN, Args, Arguments, Kwargs, Substituted
 from autovmap._ways.untraceable import Misuse
 
 Call: TypeAlias = Callable[..., Any]
@@ -43,8 +44,8 @@ def explaining(
 ) -> Call:
     """The call of a `jax.jit` object, explained where an argument does not do.
 
-    Where nothing is static, keyword arguments go in by position: `jax.jit` takes longer over
-    keywords, and would compile a function that is called in both ways twice.
+    Keyword arguments go in by position: `jax.jit` takes longer over keywords, and would compile a
+    function that is called in both ways twice.
 
     Args:
         program: the `jax.jit` object.
@@ -52,31 +53,20 @@ def explaining(
         substituted: gives static values stand-ins where they have to be told apart.
         settle: gets what is to be called from now on, once more is known of the calls.
     """
-    static = bool(misuse.static)
-    # Of static values these need no stand-in.
-    usual: set[Any] = set(PLAIN if static else CLEAR)
-    positional = () if static else _positional(misuse)
-    looking = _looking(program, misuse, usual, positional, substituted)
-    watching = _watching(program, misuse, positional, substituted, looking, settle)
+    calls = Calls(program, misuse, _positional(misuse), substituted, settle)
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
-        values = (*args, *kwargs.values())
         try:
-            usual.add(_array_type())
-            usual.update(type(value) for value in values if _is_array(value))  # keys have their own
+            looking = _looking(calls)
             result = looking(*args, **kwargs)
         except Exception as error:
             leave_out_frames(error)
             raise
-        if _has_numpy(values):
+        if _has_numpy((args, kwargs)):
             settle(looking)
-        elif not usual.issuperset(map(type, values)):
-            settle(watching)
-        elif positional and len(positional) == len(misuse.signature.parameters) == len(values):
-            arrays = frozenset(usual - CLEAR | NUMBERS)
-            settle(_arrays_alone(program, misuse, positional, arrays, watching))
         else:
-            settle(_usual_alone(program, misuse, usual, positional, watching))
+            watching = _watching(calls, looking)
+            settle(_alike(calls, *by_position(calls.positional, args, kwargs), watching))
         return result
 
     return first_call
@@ -132,16 +122,28 @@ def by_position(positional: tuple[str, ...], args: Args, kwargs: Kwargs) -> Argu
 
 # The calls. What is looked for is looked for in place: a frame would cost more than the look.
 
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the calls are made of: see `explaining`."""
+
+    program: Any
+    misuse: Misuse
+    positional: tuple[str, ...]
+    substituted: Substituted
+    settle: Callable[[Call], None]
+
+
 ABSENT = object()
 MADE_HERE = __file__ + ", made for the parameters of a function"
-ARRAYS_ALONE = """\
-def make({_}program, {_}array, {_}others, {_}watching, {_}given, {_}leave_out_frames, {_}absent):
-    {_}type, {_}failure = type, Exception
+ALIKE = """\
+def make({_}program, {_}array, {_}others, {_}plain, {_}watching, {_}given, {_}leave_out_frames):
+    {_}type, {_}failure, {_}absent = type, Exception, ABSENT
     def call({parameters}, *{_}more, **{_}named):
         try:
-            if {all_are_arrays} and not {_}more and not {_}named:
+            if {alike} and not {_}more and not {_}named:
                 return {_}program({names})
-            {_}args, {_}kwargs = {_}given(({names},), {_}named)
+            {_}args, {_}kwargs = {_}given(({all_names},), {_}named)
             return {_}watching(*{_}args, *{_}more, **{_}kwargs)
         except {_}failure as {_}error:
             {_}leave_out_frames({_}error)
@@ -151,32 +153,45 @@ def make({_}program, {_}array, {_}others, {_}watching, {_}given, {_}leave_out_fr
 
 
 @functools.lru_cache(maxsize=256)
-def _made_for(names: tuple[str, ...]) -> Callable[..., Call]:
-    """What makes the call of `_arrays_alone` for parameters of these names."""
+def _made_for(names: tuple[str, ...], count: int, static: frozenset[str]) -> Callable[..., Call]:
+    """What makes the call of `_alike`, for parameters of these names of which so many are given."""
     own = "_"  # at the front of this code's names, and of no parameter's
     while any(name.startswith(own) for name in names):
         own += "_"
-    is_array = f"({own}type({{0}}) is {own}array or {own}type({{0}}) in {own}others)"
-    source = ARRAYS_ALONE.format(
+    traced = f"({own}type({{0}}) is {own}array or {own}type({{0}}) in {own}others)"
+    plain = f"{own}type({{0}}) in {own}plain"
+    given, missing = names[:count], names[count:]
+    alike = [(plain if name in static else traced).format(name) for name in given]
+    source = ALIKE.format(
         _=own,
         parameters=", ".join(f"{name}={own}absent" for name in names),
-        names=", ".join(names),
-        all_are_arrays=" and ".join(is_array.format(name) for name in names),
+        all_names=", ".join(names),
+        names=", ".join(given),
+        alike=" and ".join(alike + [f"{name} is {own}absent" for name in missing]),
     )
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"ABSENT": ABSENT}
     exec(compile(source, MADE_HERE, "exec"), scope)
     return scope["make"]
 
 
-def _arrays_alone(
-    program: Any, misuse: Misuse, names: tuple[str, ...], arrays: frozenset[type], watching: Call
-) -> Call:
-    """The call where all arguments are JAX's arrays or numbers, by position or by name.
+def _alike(calls: Calls, args: Args, kwargs: Kwargs, watching: Call) -> Call:
+    """The call where arguments are given as here: JAX's arrays, numbers, and plain static values.
 
     Such calls are the many small ones. Packing their arguments and going through them in a loop
     would take twice as long as the frame itself, so it is written out for each function, as
     `dataclasses` do it. Any other call is `watching`.
     """
+    misuse, names = calls.misuse, calls.positional
+    static = frozenset(misuse.static)
+    # Typed keys have a type of their own.
+    arrays = {
+        type(value) for value in args if kind_of(type(value)) is Kind.ARRAY and not is_traced(value)
+    }
+    others = frozenset(arrays | NUMBERS)
+    known = zip(names, args, strict=False)
+    fits = all(type(value) in (PLAIN if name in static else others) for name, value in known)
+    if not names or kwargs or not fits or len(names) < len(misuse.signature.parameters):
+        return watching
 
     def given(values: Args, named: Kwargs) -> Arguments:
         """The arguments that were there."""
@@ -184,77 +199,41 @@ def _arrays_alone(
         rest = zip(names[len(front) :], values[len(front) :], strict=True)
         return front, {**{name: v for name, v in rest if v is not ABSENT}, **named}
 
-    made = _made_for(names)
-    call = made(program, _array_type(), arrays, watching, given, leave_out_frames, ABSENT)
-    call.__qualname__ = misuse.spec.function  # which Python names where an argument comes twice
-    return call
+    made = _made_for(names, len(args), static)
+    frame = made(calls.program, _array_type(), others, PLAIN, watching, given, leave_out_frames)
+    frame.__qualname__ = misuse.spec.function  # which Python names where an argument comes twice
+    return frame
 
 
-def _usual_alone(
-    program: Any, misuse: Misuse, usual: set[Any], positional: tuple[str, ...], watching: Call
-) -> Call:
-    """The call where each argument is one of JAX's arrays or a plain value; else `watching`."""
-    static = bool(misuse.static)
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            for value in args:
-                if type(value) not in usual:
-                    return watching(*args, **kwargs)
-            if kwargs:
-                for value in kwargs.values():
-                    cls = type(value)
-                    if cls not in usual or (static and cls in ALIKE_BY_NAME):
-                        return watching(*args, **kwargs)
-                if not static:
-                    args, kwargs = by_position(positional, args, kwargs)
-            try:
-                return program(*args, **kwargs)
-            except (TypeError, ValueError) as error:
-                misuse.refuse(error, args, kwargs)
-                raise
-        except Exception as error:
-            leave_out_frames(error)
-            raise
-
-    return call
-
-
-def _watching(
-    program: Any,
-    misuse: Misuse,
-    positional: tuple[str, ...],
-    substituted: Substituted,
-    looking: Call,
-    settle: Callable[[Call], None],
-) -> Call:
+def _watching(calls: Calls, looking: Call) -> Call:
     """The call where no NumPy array has been seen yet, but may come, in a tree too.
 
     JAX can misread one only where it has kept how to read native ones like it, and for these it
     makes an entry of their own. So the leaves are looked at when there is a new entry, and at no
     other call. A JAX that does not say how many there are has every leaf looked at.
     """
+    program, misuse, positional = calls.program, calls.misuse, calls.positional
+    substituted = calls.substituted if misuse.static else None
     entries = getattr(program, "_cache_size", None)
     if entries is None:
         return looking
-    static = bool(misuse.static)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         before = entries()
         try:
-            if kwargs and not static:
+            if kwargs:
                 args, kwargs = by_position(positional, args, kwargs)
             try:
-                if static:
-                    front, named = substituted(args, kwargs)
-                    return program(*front, **named)
+                if substituted is not None:
+                    front, left = substituted(args, kwargs)
+                    return program(*front, **left)
                 return program(*args, **kwargs)
             except (TypeError, ValueError) as error:
                 misuse.refuse(error, args, kwargs)
                 raise
             finally:  # a call that is refused makes an entry too
                 if entries() != before and _has_numpy((args, kwargs)):
-                    settle(looking)
+                    calls.settle(looking)
         except Exception as error:
             leave_out_frames(error)
             raise
@@ -262,39 +241,29 @@ def _watching(
     return call
 
 
-def _looking(
-    program: Any,
-    misuse: Misuse,
-    usual: set[Any],
-    positional: tuple[str, ...],
-    substituted: Substituted,
-) -> Call:
+def _looking(calls: Calls) -> Call:
     """The call where arrays that would be misread are looked for among all leaves."""
-    static = bool(misuse.static)
+    program, misuse, positional = calls.program, calls.misuse, calls.positional
+    substituted = calls.substituted if misuse.static else None
+    clear = CLEAR | {_array_type()}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        odd = False
         try:
             if kwargs:
-                if static:
-                    odd = True
-                else:
-                    args, kwargs = by_position(positional, args, kwargs)
-                if _are_misread(kwargs):
+                args, kwargs = by_position(positional, args, kwargs)
+                if kwargs and _are_misread(kwargs):
                     misuse.refuse_misread(args, kwargs)
             for value in args:
                 cls = type(value)
                 if cls is NDARRAY:
                     if not value.dtype.isnative:
                         misuse.refuse_misread(args, kwargs)
-                elif cls not in usual:
-                    odd = static
-                    if cls not in CLEAR and _are_misread(value):
-                        misuse.refuse_misread(args, kwargs)
+                elif cls not in clear and _are_misread(value):
+                    misuse.refuse_misread(args, kwargs)
             try:
-                if odd:
-                    front, named = substituted(args, kwargs)
-                    return program(*front, **named)
+                if substituted is not None:
+                    front, left = substituted(args, kwargs)
+                    return program(*front, **left)
                 return program(*args, **kwargs)
             except (TypeError, ValueError) as error:
                 misuse.refuse(error, args, kwargs)
@@ -315,10 +284,6 @@ def _leaves(values: Any) -> list[Any]:
         return jax.tree.leaves(values)
     except Exception:
         return []
-
-
-def _is_array(value: Any) -> bool:
-    return kind_of(type(value)) is Kind.ARRAY and not is_traced(value)
 
 
 def _has_numpy(values: Any) -> bool:
