@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -32,17 +33,10 @@ def named(x: Any) -> Any:
     return x.sum()
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_dataclass
+@dataclass
 class Model:
-    def __init__(self, w: Any) -> None:
-        self.w = w
-
-    def tree_flatten(self) -> Any:
-        return (self.w,), None
-
-    @classmethod
-    def tree_unflatten(cls, _: Any, children: Any) -> "Model":
-        return cls(*children)
+    w: Any
 
     @auto_vmap(x=1)
     def f(self, x: Any, n: int = 2) -> Any:

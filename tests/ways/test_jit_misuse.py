@@ -4,6 +4,7 @@ No assertion of the library's is in the reach of a caller's arguments.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -36,17 +37,10 @@ def of_any(x: Any, *rest: Any, **options: Any) -> Any:
     return x.sum()
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_dataclass
+@dataclass
 class Model:
-    def __init__(self, w: Any) -> None:
-        self.w = w
-
-    def tree_flatten(self) -> Any:
-        return (self.w,), None
-
-    @classmethod
-    def tree_unflatten(cls, _: Any, children: Any) -> "Model":
-        return cls(*children)
+    w: Any
 
     @auto_vmap(x=1)
     def method(self, x: Any, n: int = 1) -> Any:
