@@ -9,6 +9,7 @@ as a time says something of the machine too.
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ DEFAULT = "not slow"
 RUN_WITH = {"slow": 'pytest -m ""', "long": "pytest -m long"}
 TIME = "CPU seconds"
 FOUND = pytest.StashKey["Found"]()
+LIBRARIES = Path(__file__).parent / "libraries"
 
 
 class Found:
@@ -49,6 +51,12 @@ def cpu() -> float:
 def names_a_test(config: pytest.Config) -> bool:
     """Whether the command names its tests: these run, whatever they are marked."""
     return bool(config.args) and all("::" in argument for argument in config.args)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no third-party libraries, which takes seconds, where their tests are left out."""
+    left_out = "not libraries" in config.option.markexpr
+    return True if left_out and collection_path == LIBRARIES else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 import random
 from typing import Any
 
-import einx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +22,8 @@ def same(one: Any, other: Any) -> None:
 
 
 def by_einx(pattern: str, op: Any, args: Any, sizes: Any) -> Any:
+    import einx  # and sympy, for a second: only where these tests run
+
     return einx.jax.adapt_with_vmap(lambda *a: op(*a))(pattern, *args, **sizes)
 
 
