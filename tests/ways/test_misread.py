@@ -22,6 +22,22 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
 SWAPPED = X.astype(X.dtype.newbyteorder())
 MASKED = np.ma.masked_array(X, X > 2)
 
+
+class OfAUser(np.ndarray[Any, Any]):
+    """JAX takes any subclass of NumPy's arrays for one."""
+
+
+class MaskedOfAUser(np.ma.MaskedArray[Any, Any]):
+    """The same of masked ones."""
+
+
+WRONG: dict[str, Any] = {
+    "byte order": SWAPPED,
+    "mask": MASKED,
+    "byte order, of a subclass": SWAPPED.view(OfAUser),
+    "mask, of a subclass": MASKED.view(MaskedOfAUser),
+}
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "jit": lambda f: f.jit(),
     "jit, partition": lambda f: f.jit(partition=True),
@@ -52,7 +68,7 @@ CALLS: dict[str, tuple[Any, Callable[[Any], tuple[tuple[Any, ...], dict[str, Any
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("wrong", [SWAPPED, MASKED], ids=["byte order", "mask"])
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_what_would_be_misread_is_refused(way: str, call: str, warm: bool, wrong: Any) -> None:
     function, arguments = CALLS[call]
     f = WAYS[way](auto_vmap(x=1)(function))
@@ -70,7 +86,7 @@ def test_what_would_be_misread_is_refused(way: str, call: str, warm: bool, wrong
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("refused", [False, True], ids=["", "refused once"])
-@pytest.mark.parametrize("wrong", [SWAPPED, MASKED], ids=["byte order", "mask"])
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_native_arrays_may_come_later_than_at_the_first_call(
     call: str, refused: bool, wrong: Any
 ) -> None:
@@ -92,6 +108,17 @@ def test_native_arrays_may_come_later_than_at_the_first_call(
         run(wrong)
 
 
+def test_native_arrays_that_came_are_not_forgotten() -> None:
+    """What was held from before the first call, or runs in another thread, settles nothing anew."""
+    f = auto_vmap(x=1)(ranked).jit()
+    held = f.__call__
+    held(X)
+    held(jnp.asarray(X))
+    for call in (f, held):
+        with pytest.raises(SpecError, match="has dtype"):
+            call(SWAPPED)
+
+
 def test_a_jax_that_does_not_say_what_it_has_kept_has_all_looked_at() -> None:
     """The number of entries is no public interface: without it a call is slower, and right."""
 
@@ -111,6 +138,26 @@ def test_a_jax_that_does_not_say_what_it_has_kept_has_all_looked_at() -> None:
     )
     call({"a": jnp.asarray(X)})
     settled[-1]({"a": X})
+    with pytest.raises(SpecError, match="has dtype"):
+        settled[-1]({"a": SWAPPED})
+
+
+def test_an_entry_that_another_thread_made_meanwhile_gives_no_wrong_result() -> None:
+    class Program:
+        entries = 1
+
+        def _cache_size(self) -> int:
+            return self.entries
+
+        def __call__(self, x: Any) -> Any:
+            if isinstance(x["a"], np.ndarray):
+                self.entries += 1  # as if by another thread's call with native arrays
+            return x["a"]
+
+    f = auto_vmap(x=1)(ranked).jit()
+    misuse = Misuse(f._engine.spec, f._engine.signature, (), f._engine.bind)
+    settled: list[Any] = []
+    explaining(Program(), misuse, substituting((), ()), settled.append)({"a": jnp.asarray(X)})
     with pytest.raises(SpecError, match="has dtype"):
         settled[-1]({"a": SWAPPED})
 

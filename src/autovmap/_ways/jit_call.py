@@ -9,7 +9,8 @@ a tenth of a larger one.
 
 import functools
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,8 +26,6 @@ from autovmap._ways.untraceable import Misuse
 Call: TypeAlias = Callable[..., Any]
 
 NDARRAY = np.ndarray
-SUSPECTS = frozenset((np.ndarray, np.ma.MaskedArray, np.memmap, np.recarray, np.matrix))
-"""Types of which a value may be one that a warm `jax.jit` misreads."""
 NUMBERS = frozenset((int, float, bool, complex))
 CLEAR = NUMBERS | {str, type(None)}
 """Types of leaves, beside JAX's arrays, of which none is: most arguments are of these."""
@@ -53,20 +52,30 @@ def explaining(
         substituted: gives static values stand-ins where they have to be told apart.
         settle: gets what is to be called from now on, once more is known of the calls.
     """
-    calls = Calls(program, misuse, _positional(misuse), substituted, settle)
+    lasting: list[Call] = []
+    lock = threading.Lock()
+
+    def settle_for(call: Call, lasts: bool = False) -> None:
+        with lock:
+            if lasts:
+                lasting.append(call)
+            settle(lasting[0] if lasting else call)
+
+    calls = Calls(program, misuse, _positional(misuse), substituted, settle_for)
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
         try:
             looking = _looking(calls)
+            has_numpy = _has_numpy((args, kwargs))
+            if has_numpy:  # before they are compiled for: calls in other threads may end first
+                settle_for(looking, lasts=True)
             result = looking(*args, **kwargs)
         except Exception as error:
             leave_out_frames(error)
             raise
-        if _has_numpy((args, kwargs)):
-            settle(looking)
-        else:
+        if not has_numpy:
             watching = _watching(calls, looking)
-            settle(_alike(calls, *by_position(calls.positional, args, kwargs), watching))
+            settle_for(_alike(calls, *by_position(calls.positional, args, kwargs), watching))
         return result
 
     return first_call
@@ -77,7 +86,7 @@ def explaining_method(method: Call, misuse: Misuse, substituted: Substituted) ->
 
     @interface
     def explained(*args: Any, **kwargs: Any) -> Any:
-        if _are_misread((args, kwargs)):
+        if _are_misread((args, kwargs), CLEAR):
             misuse.refuse_misread(args, kwargs)
         try:
             positional, named = substituted(args, kwargs)
@@ -131,7 +140,8 @@ class Calls:
     misuse: Misuse
     positional: tuple[str, ...]
     substituted: Substituted
-    settle: Callable[[Call], None]
+    settle: Callable[..., None]
+    """Gets what is to be called from now on, and whether it lasts, whatever comes behind it."""
 
 
 ABSENT = object()
@@ -233,7 +243,10 @@ def _watching(calls: Calls, looking: Call) -> Call:
                 raise
             finally:  # a call that is refused makes an entry too
                 if entries() != before and _has_numpy((args, kwargs)):
-                    calls.settle(looking)
+                    calls.settle(looking, lasts=True)
+                    if _are_misread((args, kwargs), CLEAR):
+                        # Another thread's call may have made the entry that this one was read by.
+                        misuse.refuse_misread(args, kwargs)
         except Exception as error:
             leave_out_frames(error)
             raise
@@ -251,14 +264,14 @@ def _looking(calls: Calls) -> Call:
         try:
             if kwargs:
                 args, kwargs = by_position(positional, args, kwargs)
-                if kwargs and _are_misread(kwargs):
+                if kwargs and _are_misread(kwargs, clear):
                     misuse.refuse_misread(args, kwargs)
             for value in args:
                 cls = type(value)
                 if cls is NDARRAY:
                     if not value.dtype.isnative:
                         misuse.refuse_misread(args, kwargs)
-                elif cls not in clear and _are_misread(value):
+                elif cls not in clear and _are_misread(value, clear):
                     misuse.refuse_misread(args, kwargs)
             try:
                 if substituted is not None:
@@ -290,13 +303,17 @@ def _has_numpy(values: Any) -> bool:
     return any(kind_of(type(leaf)) is Kind.NUMPY for leaf in _leaves(values))
 
 
-def _are_misread(values: Any) -> bool:
-    """Whether a leaf is one that a warm `jax.jit` takes for what it is not."""
+def _are_misread(values: Any, clear: Collection[type]) -> bool:
+    """Whether a leaf may be one that a warm `jax.jit` takes for what it is not.
+
+    Of a subclass of `np.ndarray`, NumPy's or a user's own, a value may be one: whether it is, is
+    found out where it is refused. Of the `clear` types none is.
+    """
     for leaf in _leaves(values):
         cls = type(leaf)
         if cls is NDARRAY:
             if not leaf.dtype.isnative:
                 return True
-        elif cls in SUSPECTS:
+        elif cls not in clear and issubclass(cls, NDARRAY):
             return True
     return False
