@@ -8,6 +8,7 @@ import pytest
 from autovmap import SpecError, auto_vmap
 from autovmap._ways import block_run
 from autovmap._ways.split import Partition
+from folding import in_one_program
 
 RNG = np.random.default_rng(0)
 SHAPES = [(5,), (16,), (100,), (9, 9), (1,), (3, 1, 4), (0,), (2, 0), ()]
@@ -25,7 +26,8 @@ def data(leaf):
 
 def check(f, *args, **kwargs):
     """The block's result is the plain call's: structure, shape, dtype, weak type, place, values."""
-    plain, blocks = f(*args, **kwargs), f.bucket(block=16)(*args, **kwargs)
+    plain = in_one_program(lambda: f(*args, **kwargs))
+    blocks = f.bucket(block=16)(*args, **kwargs)
     assert jax.tree.structure(plain) == jax.tree.structure(blocks)
     for want, got in zip(jax.tree.leaves(plain), jax.tree.leaves(blocks), strict=True):
         if not isinstance(want, jax.Array):
@@ -36,10 +38,16 @@ def check(f, *args, **kwargs):
         np.testing.assert_allclose(data(got), data(want), rtol=1e-5, atol=1e-6)
 
 
+KEYS = {"typed": jax.random.key(0), "raw": jax.random.PRNGKey(3)}
+TURNS = [
+    (batch, [*KEYS][(i + j) % 2], [2.0, "weak"][j])
+    for i, batch in enumerate(SHAPES)
+    for j in (0, 1)
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", SHAPES)
-@pytest.mark.parametrize("key", [jax.random.key(0), jax.random.PRNGKey(3)], ids=["typed", "raw"])
-@pytest.mark.parametrize("s", [2.0, "weak"])
+@pytest.mark.parametrize(("batch", "key", "s"), TURNS)
 def test_as_the_plain_call(batch, key, s):
     @auto_vmap(rng="key", x=1, s=0, randomness="different")
     def f(rng, x, s, n: int = 2, tree=None):
@@ -48,7 +56,7 @@ def test_as_the_plain_call(batch, key, s):
 
     weak = jnp.full(batch[-1:], 10)
     assert weak.aval.weak_type
-    check(f, key, arr(*batch, 3), weak if s == "weak" else s)
+    check(f, KEYS[key], arr(*batch, 3), weak if s == "weak" else s)
 
 
 @pytest.mark.slow

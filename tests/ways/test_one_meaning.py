@@ -39,11 +39,21 @@ def test_leaves_of_all_kinds_at_once(way: str) -> None:
     compare(way, dict.fromkeys(KINDS, (3,)))
 
 
+TURNS = [(kind, ALONE[(i + j) % len(ALONE)]) for i, kind in enumerate(KINDS) for j in (0, 3)]
+
+
 @pytest.mark.slow  # each case compiles a program of its own
-@pytest.mark.parametrize("way", ALONE)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "way"), TURNS)
 def test_a_leaf_of_each_kind(kind: str, way: str) -> None:
+    """In two ways each, as all kinds at once go through all ways."""
     compare(way, {kind: (3,), "float32": (3,)})
+
+
+@pytest.mark.parametrize("way", ALONE)
+def test_leaves_that_lie_nowhere_in_particular(way: str) -> None:
+    """Among others that do, it does not show where the results of these lie."""
+    free = [kind for kind in KINDS if "committed" not in kind]
+    compare(way, dict.fromkeys(free[::3], (3,)))
 
 
 @pytest.mark.parametrize("way", WAYS)

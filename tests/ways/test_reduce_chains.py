@@ -1,17 +1,20 @@
 """`f.reduce(...)` with all else that a caller may say, in every way of running."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from autovmap import BatchShapeError, SpecError, auto_vmap
 from autovmap._ways import reduce_parts, reduce_run
-from ways.test_reduce import FUNCTIONS, WAYS, array_of, check, reduced
+from folding import FUNCTIONS, WAYS, array_of, check, in_one_program, reduced
 
 QUICK = ("plain", "chunk", "loop", "bucket")
 EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
+KEY = jax.random.key(0)
 X, Y = array_of((4, 1, 3), "float32", 0) + 0.5, array_of((5,), "float32", 1)
 
 
@@ -28,28 +31,39 @@ def run(way: str, f: Any) -> Any:
         pytest.skip(str(error))
 
 
+def turned(folds: Sequence[str], way: str, i: int) -> dict[str, str]:
+    """A fold for each output of `both`; other ones with each way and each `i`.
+
+    So that a program tries three of them, and each is tried on each output.
+    """
+    first = [*WAYS].index(way) + i
+    return {name: folds[(first + j) % len(folds)] for j, name in enumerate(("both", "x", "y"))}
+
+
 @pytest.mark.parametrize("way", EACH_WAY)
 def test_outer_and_batch(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both).outer("x", "y")
-    for axes in (None, (0, -1), 1):
-        for fold in ("sum", "mean", "max", "logsumexp"):
-            got = run(way, f.reduce(fold, axes=axes))(X, Y)
-            over = (axes,) if isinstance(axes, int) else axes
-            check(got, reduced(f(X, Y), (4, 1, 5), fold, over))
+    plain = in_one_program(lambda: f(X, Y))
+    for i, axes in enumerate((None, (0, -1), 1)):
+        folds = turned(("sum", "mean", "max", "logsumexp"), way, i)
+        got = run(way, f.reduce(folds, axes=axes))(X, Y)
+        check(got, reduced(plain, (4, 1, 5), folds, (axes,) if isinstance(axes, int) else axes))
     more = auto_vmap(x=1, y=0)(both).batch(3)
-    check(run(way, more.reduce("sum"))(X, Y), reduced(more(X, Y), (3, 4, 5), "sum", None))
+    plain = in_one_program(lambda: more(X, Y))
+    check(run(way, more.reduce("sum"))(X, Y), reduced(plain, (3, 4, 5), "sum"))
 
 
 @pytest.mark.parametrize("way", EACH_WAY)
 def test_outputs_that_are_not_stretched(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both)
     short = f.replace(stretch_outputs=False)
-    for fold in ("sum", "mean", "prod"):
-        whole = f(X, Y)
-        check(run(way, short.reduce(fold))(X, Y), reduced(whole, (4, 5), fold, None))
-        got = run(way, short.reduce(fold, axes=0))(X, Y)
-        want = reduced(whole, (4, 5), fold, (0,))
-        check(got, {**want, "x": want["x"][:1]})  # along the other axis x has one example
+    whole = in_one_program(lambda: f(X, Y))
+    for i in range(2):
+        folds = turned(("sum", "mean", "prod"), way, i)
+        check(run(way, short.reduce(folds))(X, Y), reduced(whole, (4, 5), folds))
+    want = reduced(whole, (4, 5), folds, (0,))
+    want["x"] = want["x"][:1]  # along the other axis x has one example
+    check(run(way, short.reduce(folds, axes=0))(X, Y), want)
 
 
 @pytest.mark.parametrize("way", EACH_WAY)
@@ -64,7 +78,8 @@ def test_statics_and_defaults(way: str) -> None:
     g = run(way, f.reduce("sum"))
     for args, kwargs in (((X,), {}), ((X, 3), {"kind": "b"}), ((X, 1, "c"), {"scale": Y})):
         batch = (4, 5) if kwargs.get("scale") is Y else (4, 1)
-        check(g(*args, **kwargs), reduced(f(*args, **kwargs), batch, "sum", None))
+        plain = in_one_program(lambda: f(*args, **kwargs))  # noqa: B023
+        check(g(*args, **kwargs), reduced(plain, batch, "sum"))
 
 
 @jax.tree_util.register_pytree_node_class
@@ -95,37 +110,41 @@ class Line:
 @pytest.mark.parametrize("way", EACH_WAY)
 def test_bound_methods(way: str) -> None:
     line, lines = Line(jnp.float32(2)), Line(Y)
-    check(run(way, line.at.reduce("mean"))(X), reduced(line.at(X), (4, 1), "mean", None))
-    check(run(way, lines.own.reduce("max"))(X), reduced(lines.own(X), (4, 5), "max", None))
+    check(run(way, line.at.reduce("mean"))(X), reduced(line.at(X), (4, 1), "mean"))
+    check(run(way, lines.own.reduce("max"))(X), reduced(lines.own(X), (4, 5), "max"))
 
 
 @pytest.mark.parametrize("way", EACH_WAY)
 def test_draws_are_those_of_the_plain_call(way: str) -> None:
-    f = auto_vmap(key="key", x=1, randomness="different")(
-        lambda key, x: {"draw": jax.random.normal(key, (3,)), "x": x}
-    )
-    key = jax.random.key(0)
-    for args, batch in (((key, X), (4, 1)), ((jax.random.split(key, 5), X), (4, 5))):
-        for fold in ("mean", "max"):
-            got = run(way, f.reduce(fold))(*args)
-            check(got, reduced(f(*args), batch, fold, None))
-    if way != "loop":
-        draws = auto_vmap(key="key", randomness="different")(jax.random.normal).batch(37)
-        check(run(way, draws.reduce("mean"))(key), draws(key).mean())
+    """Told by the keys: to compile a draw from one takes many times longer."""
+    folds = {"mean": "mean", "max": "max"}
+
+    def drawn(key: Any, x: Any) -> Any:
+        data = jax.random.key_data(key)
+        return {"mean": data, "max": (data, x)}
+
+    f = auto_vmap(key="key", x=1, randomness="different")(drawn)
+    keys, x, batch = jax.random.split(KEY, 5), X, (4, 5)
+    if [*WAYS].index(way) % 2:  # one key for all; in every other way, as threefry compiles slowly
+        f, keys, x, batch = f.batch(37), KEY, X[0, 0], (37,)
+    plain = in_one_program(lambda: f(keys, x))
+    drawn_keys = plain["mean"].reshape(-1, 2)
+    assert len(np.unique(drawn_keys, axis=0)) == len(drawn_keys)
+    check(run(way, f.reduce(folds))(keys, x), reduced(plain, batch, folds))
 
 
 @pytest.mark.parametrize("way", EACH_WAY)
 def test_batches_of_none_and_of_one(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both)
-    for batch in ((0,), (1,), (1, 1), (0, 3), (3, 0)):
+    for i, batch in enumerate(((0,), (1,), (1, 1), (0, 3), (3, 0))):
         x, y = array_of((*batch, 3), "float32", 2), array_of(batch, "float32", 3)
-        for fold in FUNCTIONS:
-            g = run(way, f.reduce(fold))
-            if fold in ("max", "min") and 0 in batch:
-                with pytest.raises(BatchShapeError, match=f"no {fold} of no examples"):
-                    g(x, y)
-            else:
-                check(g(x, y), reduced(f(x, y), batch, fold, None))
+        some = [fold for fold in FUNCTIONS if 0 not in batch or fold not in ("max", "min")]
+        folds = turned(some, way, 3 * i)
+        plain = in_one_program(lambda: f(x, y))  # noqa: B023
+        check(run(way, f.reduce(folds))(x, y), reduced(plain, batch, folds))
+        for fold in ("max", "min") if 0 in batch else ():
+            with pytest.raises(BatchShapeError, match=f"no {fold} of no examples"):
+                run(way, f.reduce(fold))(x, y)
 
 
 def test_padding_that_counts_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`f.lift(jax.grad).reduce("mean")`: the gradient of a sum where that is the sum of gradients."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -12,9 +13,8 @@ from jax.custom_derivatives import linear_call
 
 from autovmap import auto_vmap
 from autovmap._ways import reduce_units
-from ways.test_reduce import check
+from folding import MESH, check, in_one_program
 
-MESH = jax.sharding.Mesh(jax.devices()[:1], ("d",))
 WAYS: dict[str, Callable[[Any], Any]] = {
     "plain": lambda f: f,
     "jit": lambda f: f.jit(),
@@ -26,8 +26,6 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "progress": lambda f: f.chunk(4, progress=lambda done, total: None),
     "loop": lambda f: f.loop(),
 }
-QUICK = ("plain", "chunk", "loop")
-EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 RNG = np.random.default_rng(0)
 
 
@@ -139,34 +137,76 @@ def folded(f: Any, fold: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     def over(x: Any) -> Any:
         return x if isinstance(x, str) else fold(x, axis=tuple(range(batch)))
 
-    return jax.tree.map(over, f(*args, **kwargs))
+    return in_one_program(lambda: jax.tree.map(over, f(*args, **kwargs)))
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("way", EACH_WAY)
+@functools.cache
+def wanted(case: str) -> Any:
+    """The sum of a case's gradients, for all ways."""
+    f, options, args, kwargs = CASES[case]
+    return folded(f.lift(jax.grad, **options), jnp.sum, args, kwargs)
+
+
+def pairs() -> Iterator[Any]:
+    """Each case compiled and in chunks, and in two more ways; uncompiled too where it compiles
+    little. Of nine ways each has at least four cases."""
+    others = [way for way in WAYS if way not in ("jit", "chunk")]
+    for i, case in enumerate(CASES):
+        slow = others[(2 * i) % len(others)], others[(2 * i + 1) % len(others)]
+        for way in ("jit", "chunk"):
+            yield pytest.param(case, way)
+        for way in slow:
+            yield pytest.param(case, way, marks=pytest.mark.slow if i % 2 else ())
+
+
+@pytest.mark.parametrize(("case", "way"), [*pairs()])
 def test_equals_the_sum_of_gradients(case: str, way: str, summed: list[bool]) -> None:
     f, options, args, kwargs = CASES[case]
     plain = f.lift(jax.grad, **options)
     if way == "chunk and shard" and not plain.plan(*args, **kwargs).batch_shape:
         return
+    want = wanted(case)
+    summed.clear()
     got = WAYS[way](plain.reduce("sum"))(*args, **kwargs)
-    check(got, folded(plain, jnp.sum, args, kwargs))
+    check(got, want)
     assert all(summed)
     assert summed or way == "loop" or case in ("no batch", "one")
 
 
-@pytest.mark.filterwarnings("ignore:Mean of empty slice")
-@pytest.mark.parametrize("case", ["mlp", "crossed", "both", "batch dims of its own", "no batch"])
-@pytest.mark.parametrize("way", ["plain", "chunk", "bucket and chunk", "progress"])
-def test_means_and_values(case: str, way: str, summed: list[bool]) -> None:
+@functools.cache
+def wanted_values(case: str) -> Any:
+    """A case's value and gradients: their mean, and the largest value beside the sum."""
     f, options, args, kwargs = CASES[case]
     plain = f.lift(jax.value_and_grad, **options)
-    got = WAYS[way](plain.reduce("mean"))(*args, **kwargs)
-    check(got, folded(plain, jnp.mean, args, kwargs))
-    got = WAYS[way](plain.reduce(("max", "sum")))(*args, **kwargs)
-    value, gradient = plain(*args, **kwargs)
     batch = tuple(range(len(f.plan(*args, **kwargs).batch_shape)))
-    check(got, (value.max(), jax.tree.map(lambda x: x.sum(batch), gradient)))
+
+    def both() -> Any:
+        value, gradient = plain(*args, **kwargs)
+        mean = jax.tree.map(lambda x: jnp.mean(x, batch), (value, gradient))
+        return mean, (value.max(), jax.tree.map(lambda x: x.sum(batch), gradient))
+
+    return in_one_program(both)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.parametrize(
+    ("case", "mean", "most"),
+    [
+        ("mlp", "chunk", "progress"),
+        ("crossed", "progress", "bucket and chunk"),
+        ("both", "bucket and chunk", "jit"),
+        ("batch dims of its own", "jit", "chunk"),
+        ("no batch", "chunk", "plain"),
+        ("a number", "plain", "chunk"),
+    ],
+)
+def test_means_and_values(case: str, mean: str, most: str, summed: list[bool]) -> None:
+    f, options, args, kwargs = CASES[case]
+    plain = f.lift(jax.value_and_grad, **options)
+    want = wanted_values(case)
+    summed.clear()
+    check(WAYS[mean](plain.reduce("mean"))(*args, **kwargs), want[0])
+    check(WAYS[most](plain.reduce(("max", "sum")))(*args, **kwargs), want[1])
     assert all(summed)
 
 
