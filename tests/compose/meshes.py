@@ -41,13 +41,16 @@ def collectives(function: Any, *args: Any) -> list[str]:
     return collectives_of(jax.jit(function).lower(*args).compile())
 
 
-def check(kind: str, function: Any, args: Any, *spec: Any) -> None:
-    """No collective, this sharding of the result, and the values of the unsharded call."""
-    expected = np.asarray(function(*(jnp.asarray(np.asarray(x)) for x in args)))
+def check(kind: str, function: Any, args: Any, *spec: Any, plain: bool = False) -> None:
+    """No collective, this sharding of the result, and the values of the unsharded call.
+
+    The program is compiled once. A `plain` call beside it compiles one for each of its operations.
+    """
+    expected = np.asarray(jax.jit(function)(*map(np.asarray, args)))
     with use_mesh(mesh_of(kind)):
         compiled = jax.jit(function).lower(*args).compile()
         assert collectives_of(compiled) == []
-        for call in (function, compiled):
+        for call in (compiled, function) if plain else (compiled,):
             out = call(*args)
             sharding = NamedSharding(mesh_of(kind), P(*spec))
             assert out.sharding.is_equivalent_to(sharding, out.ndim), (call, out.sharding, spec)

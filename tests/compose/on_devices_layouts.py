@@ -28,7 +28,7 @@ def each_layout(kind: str) -> None:
         put(kind, (3,)),
     ):
         check(kind, similarity, (x, y), "a", "b")
-    check(kind, similarity, (put(kind, (4, 3), "b"), x), "a", "b")
+    check(kind, similarity, (put(kind, (4, 3), "b"), x), "a", "b", plain=True)
 
 
 def leading_axis(kind: str) -> None:
@@ -42,14 +42,14 @@ def inner_axis(kind: str) -> None:
     for y in (put(kind, (4, 3), "b"), put(kind, (5, 1, 3)), put(kind, (3,))):
         check(kind, similarity, (x, y), None, "b")
     middle = put(kind, (3, 4, 2, 3), None, "a")
-    check(kind, similarity, (middle, put(kind, (2, 3))), None, "a")
+    check(kind, similarity, (middle, put(kind, (2, 3))), None, "a", plain=True)
 
 
 def outer_product(kind: str) -> None:
     """One axis of the mesh from each argument."""
     x, y = put(kind, (8, 1, 3), "a"), put(kind, (1, 4, 3), None, "b")
     check(kind, similarity, (x, y), "a", "b")
-    check(kind, similarity, (x, put(kind, (4, 3), "b")), "a", "b")
+    check(kind, similarity, (x, put(kind, (4, 3), "b")), "a", "b", plain=True)
 
 
 def both_mesh_axes_on_one_batch_axis(kind: str) -> None:
@@ -60,7 +60,7 @@ def both_mesh_axes_on_one_batch_axis(kind: str) -> None:
 def gradients(kind: str) -> None:
     x = put(kind, (8, 4, 3), "a", "b")
     check(kind, gradient, (x, put(kind, (4, 3), "b")), "a", "b")
-    check(kind, gradient, (x, put(kind, (3,))), "a", "b")
+    check(kind, gradient, (x, put(kind, (3,))), "a", "b", plain=True)
     inner = auto_vmap(v=1, w=1)(jax.grad(lambda v, w: jnp.sin(v @ w)))
     check(kind, inner, (x, put(kind, (8, 1, 3), "a")), "a", "b")
 
@@ -69,13 +69,13 @@ def positions(kind: str) -> None:
     """Batch dims behind the core dims, in and out."""
     scaled = auto_vmap(v=1, w=1, in_axes=-1, out_axes=-1)(lambda v, w: v * jnp.sin(w).sum())
     x = put(kind, (3, 8, 4), None, "a", "b")
-    check(kind, scaled, (x, put(kind, (3, 4), None, "b")), None, "a", "b")
+    check(kind, scaled, (x, put(kind, (3, 4), None, "b")), None, "a", "b", plain=True)
 
 
 def trees(kind: str) -> None:
     model = auto_vmap(p={"w": 1, "b": 0}, x=1)(lambda p, x: jnp.tanh(p["w"] @ x + p["b"]))
     x, w, b = put(kind, (4, 3), "b"), put(kind, (8, 1, 3), "a"), put(kind, (8, 1), "a")
-    check(kind, lambda w, b, x: model({"w": w, "b": b}, x), (w, b, x), "a", "b")
+    check(kind, lambda w, b, x: model({"w": w, "b": b}, x), (w, b, x), "a", "b", plain=True)
 
 
 def control_flow() -> None:
