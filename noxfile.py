@@ -42,9 +42,9 @@ OTHER_VERSIONS = ("-m", "not slow and not libraries and not source and (python o
 OTHER_JAX = ("-m", "not slow and not libraries and not source and not own")
 # Of a test of many cases a few; every night, with this set to nothing, all of them.
 FEW = {"AUTOVMAP_FEW": os.environ.get("AUTOVMAP_FEW", "1")}
-# With a JAX of its own a session compiles each program, which is a third of its time. What differs
-# with the version is what JAX makes of a call: LLVM's optimisations can wait for the night.
-FEW_OF_ITS_OWN = {**FEW, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1" if FEW["AUTOVMAP_FEW"] else "0"}
+# Where no other session has compiled the programs, that takes a third of the time. What is tested
+# there is what JAX makes of a call: LLVM's optimisations can wait for the night.
+HASTY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1" if FEW["AUTOVMAP_FEW"] else "0"}
 OF_A_WHEEL = ("test_distributions.py", "test_versions.py", "test_checkers.py", "test_seed_cases.py")
 
 
@@ -106,7 +106,7 @@ def lowest(session: nox.Session) -> None:
     """A few cases of each quick test, with the lowest versions that pyproject.toml declares."""
     install(session, "-e", ".[demo,progress,test]", *LOWEST)
     installed(session)
-    pytest(session, *OTHER_JAX, **FEW_OF_ITS_OWN)
+    pytest(session, *OTHER_JAX, **FEW, **HASTY)
 
 
 @nox.session(python="3.13")
@@ -114,7 +114,7 @@ def newest(session: nox.Session) -> None:
     """A few cases of each quick test, with whatever is newest today, locked or not."""
     install(session, "--upgrade", "-e", ".[demo,progress,test]")
     installed(session)
-    pytest(session, *OTHER_VERSIONS, **FEW_OF_ITS_OWN)
+    pytest(session, *OTHER_VERSIONS, **FEW, **HASTY)
 
 
 @nox.session(python=OLDEST)
@@ -170,7 +170,7 @@ def libraries(session: nox.Session) -> None:
     """Third-party functions, decorated: tests/libraries, all of it."""
     install(session, "-e", ".", "--group", "libraries", *LOCKED_LIBRARIES)
     installed(session)
-    pytest(session, "tests/libraries", "-m=")
+    pytest(session, "tests/libraries", "-m=", **HASTY)
 
 
 @nox.session(python=OLDEST)

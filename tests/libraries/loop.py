@@ -109,7 +109,7 @@ class _Argument:
             batch = () if rank is None else jnp.shape(leaf)[: jnp.ndim(leaf) - rank]
             own = index[len(index) - len(batch) :]
             at = tuple(0 if n == 1 else i for i, n in zip(own, batch, strict=True))
-            cut.append(leaf[at] if batch else leaf)
+            cut.append(_apart(leaf, at) if batch else leaf)
         return jax.tree.unflatten(self.structure, cut)
 
 
@@ -123,15 +123,33 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
 
 
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_for_numpy(leaf: Any) -> bool:
+    """Whether NumPy can cut and stack an array; JAX would compile a program for each shape."""
+    return not isinstance(leaf, jax.core.Tracer) and not _is_key(leaf)
+
+
+def _apart(leaf: Any, at: tuple[int, ...]) -> Any:
+    by_numpy = isinstance(leaf, jax.Array) and _is_for_numpy(leaf)
+    return jnp.asarray(np.asarray(leaf)[at]) if by_numpy else leaf[at]
+
+
 def _number(rank: Any, leaf: Any) -> int | None:
     if rank != "key":
         return rank
-    return 0 if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else 1
+    return 0 if _is_key(leaf) else 1
 
 
 def _stack(leaves: tuple[Any, ...], batch_shape: tuple[int, ...]) -> Any:
     if not _is_array(leaves[0]):
         assert all(leaf == leaves[0] for leaf in leaves)
         return leaves[0]
-    stacked = jnp.stack([jnp.asarray(leaf) for leaf in leaves])
+    arrays = [jnp.asarray(leaf) for leaf in leaves]
+    if all(map(_is_for_numpy, arrays)):
+        stacked = jnp.asarray(np.stack([np.asarray(array) for array in arrays]))
+    else:
+        stacked = jnp.stack(arrays)
     return stacked.reshape(batch_shape + stacked.shape[1:])
