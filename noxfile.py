@@ -42,9 +42,6 @@ OTHER_VERSIONS = ("-m", "not slow and not libraries and not source and (python o
 OTHER_JAX = ("-m", "not slow and not libraries and not source and not own")
 # Of a test of many cases a few; every night, with this set to nothing, all of them.
 FEW = {"AUTOVMAP_FEW": os.environ.get("AUTOVMAP_FEW", "1")}
-# Where no other session has compiled the programs, that takes a third of the time. What is tested
-# there is what JAX makes of a call: LLVM's optimisations can wait for the night.
-HASTY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1" if FEW["AUTOVMAP_FEW"] else "0"}
 OF_A_WHEEL = ("test_distributions.py", "test_versions.py", "test_checkers.py", "test_seed_cases.py")
 
 
@@ -106,7 +103,7 @@ def lowest(session: nox.Session) -> None:
     """A few cases of each quick test, with the lowest versions that pyproject.toml declares."""
     install(session, "-e", ".[demo,progress,test]", *LOWEST)
     installed(session)
-    pytest(session, *OTHER_JAX, **FEW, **HASTY)
+    pytest(session, *OTHER_JAX, **FEW)
 
 
 @nox.session(python="3.13")
@@ -114,7 +111,7 @@ def newest(session: nox.Session) -> None:
     """A few cases of each quick test, with whatever is newest today, locked or not."""
     install(session, "--upgrade", "-e", ".[demo,progress,test]")
     installed(session)
-    pytest(session, *OTHER_VERSIONS, **FEW, **HASTY)
+    pytest(session, *OTHER_VERSIONS, **FEW)
 
 
 @nox.session(python=OLDEST)
@@ -170,7 +167,7 @@ def libraries(session: nox.Session) -> None:
     """Third-party functions, decorated: tests/libraries, all of it."""
     install(session, "-e", ".", "--group", "libraries", *LOCKED_LIBRARIES)
     installed(session)
-    pytest(session, "tests/libraries", "-m=", **HASTY)
+    pytest(session, "tests/libraries", "-m=")
 
 
 @nox.session(python=OLDEST)
