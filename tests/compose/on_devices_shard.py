@@ -68,6 +68,7 @@ CASES = [
     (7, 6, P("a"), {"all-gather": 1}),
     (7, 5, P("a", "b"), {"all-gather": 1}),
     (8, 5, P("a", "b"), {"all-gather": 1}),
+    (7, 6, P(("a", "b")), {"all-gather": 1}),
     (3, 6, P("a"), {"all-gather": 1}),
     (1, 6, P("a", "b"), {}),
 ]

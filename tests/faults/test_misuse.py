@@ -1,6 +1,6 @@
 """Random misuse: each attempt ends in the right result, in an error of ours, or in one allowed.
 
-500 attempts in a quick run, 8,000 more in CI, always the same; 20,000 others with `pytest -m long`,
+500 attempts in a quick run, 4,000 more in CI, always the same; 20,000 others with `pytest -m long`,
 and 120,000 in a deep run. `AUTOVMAP_SEED` repeats them.
 """
 
@@ -20,7 +20,7 @@ from faults.misuse.generator import KINDS, attempt, tally
 
 FEW = 500
 """Of so few attempts the share of each outcome is a matter of luck, and not asserted."""
-COUNT = {"few": 2000, "quick": 8000, "ci": 8000, "long": 20_000, "deep": 120_000}[PROFILE]
+COUNT = {"few": 2000, "quick": 4000, "ci": 4000, "long": 20_000, "deep": 120_000}[PROFILE]
 
 SHARES = {
     "ranks": {"result": 0.35, "SpecError": 0.1, "RankError": 0.02, "BatchShapeError": 0.01},
