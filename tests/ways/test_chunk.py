@@ -155,8 +155,8 @@ class TestRuns:
         def loss(x, y, f):
             return jnp.sin(f(x, y)).sum()
 
-        expected = jax.grad(loss, (0, 1))(X, Y, cosine)
-        found = jax.grad(loss, (0, 1))(X, Y, cosine.chunk(40, remat=remat))
+        gradient = jax.jit(jax.grad(loss, (0, 1)), static_argnums=2)
+        expected, found = gradient(X, Y, cosine), gradient(X, Y, cosine.chunk(40, remat=remat))
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -351,7 +351,7 @@ class TestQuickest:
         return lambda x: jnp.sort(x[:, None] * x, axis=0).sum()
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("shape", [(600, 8), (6, 100, 8), (1, 600, 8)])
+    @pytest.mark.parametrize("shape", [(6, 100, 8), (1, 600, 8)])
     def test_it_is_told_and_right(self, shape: tuple[int, ...]):
         f = auto_vmap(x=1, y=1)(lambda x, y: self.pairs(x) + y.sum())
         x, y = RNG.normal(size=shape).astype(np.float32), np.ones(3, np.float32)
