@@ -120,6 +120,9 @@ def chunks_that_cut_a_sharded_axis_unevenly_are_refused() -> None:
                 SpecError, match=r"(?s)axis -2 of x is sharded over mesh axis 'a'.*8 examples"
             ):
                 run(several, 3)(x)
+        both = put(EXPLICIT, (16, 3), ("a", "b"))
+        with pytest.raises(SpecError, match="8 devices can't share 4 examples"):
+            several.chunk(4)(both)
 
 
 ALONE = (

@@ -175,18 +175,20 @@ def reduced_collectives() -> None:
         runs.append(several.reduce("mean").shard(P("a"), mesh=mesh).chunk(2))
         found = counted_in_all(runs, *args)
         assert found == {"all-reduce": 2 * len(runs)}, (kind, rows, found)
-    x = np.ones((8, 2), np.complex64)
+    x, rng = np.ones((8, 2), np.complex64), np.random.default_rng(6)
     own = [(later, 0), (later, 0.0)]
     runs = [folded_on_a(fold) for fold in ("max", "logsumexp", own[1])]
     assert counted_in_all(runs, x) == {"all-reduce": 3}
     assert counted_in_all([folded_on_a(own[0])], x.real) == {"all-reduce": 1}
-    large = jax.ShapeDtypeStruct((8, 1 << 17), np.float32)
+    large = np.tile(rng.uniform(1, 2, (8, 1)), 1 << 17).astype(np.float32)
     for fold, expected in {
         "max": {"all-reduce": 1},
         "logsumexp": {"all-reduce": 2},
         "prod": {"all-gather": 1},
     }.items():
-        assert counted_in_all([folded_on_a(fold)], large) == expected, fold
+        compiled = jax.jit(folded_on_a(fold)).lower(large).compile()
+        assert counted(compiled) == expected, fold
+        np.testing.assert_allclose(compiled(large), FOLDS[fold](large, axis=0), rtol=1e-5)
 
 
 def folded_on_a(fold: Any) -> Any:
