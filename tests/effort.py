@@ -25,6 +25,8 @@ where it is the call into JAX that is tested, and not each case anew."""
 SEED = 0
 """Where random cases begin: 0 in the profiles that repeat, else drawn and printed."""
 
+GOLDEN = (5**0.5 - 1) / 2
+
 PATIENCE = 1800
 """Seconds after which a test takes a process of its own to hang. None needs a tenth of it, but a
 machine that does much else at the same time is many times slower."""
@@ -69,10 +71,13 @@ def scaled(count: int) -> int:
 
 
 def few(count: int) -> set[int]:
-    """Which of a test's cases stand for all: an eighth of them, two at least, from end to end.
+    """Which of a test's cases stand for all: an eighth of them, two at least, all over the place.
+
+    They are the fractional parts of multiples of the golden ratio. At equal distances all of them
+    might have one value of a parameter: every eighth of a product with eight ways is of one way.
 
     >>> few(2), few(5), sorted(few(20))
-    ({0, 1}, {0, 4}, [0, 9, 19])
+    ({0, 1}, {0, 3}, [0, 4, 12])
     """
     kept = max(min(count, 2), -(-count // 8))
-    return {i * (count - 1) // max(kept - 1, 1) for i in range(kept)}
+    return {int(count * (i * GOLDEN % 1)) for i in range(kept)}
