@@ -4,6 +4,8 @@ import dataclasses
 import enum
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import jax.numpy as jnp
@@ -41,12 +43,15 @@ WRAPS: dict[str, Callable[[Any], Any]] = {
     "in a field that is not compared": Uncompared,
     "in a tuple of a dataclass": lambda v: (Frozen((v,)),),
 }
+AN_HOUR_ON = timezone(timedelta(hours=1))
+ONE_MOMENT = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, 1, tzinfo=AN_HOUR_ON))
 ALIKE: list[tuple[Any, ...]] = [
     (0.0, -0.0),
     (0, 0.0, -0.0, False),
     (1, True, 1.0, 1 + 0j, np.float64(1), np.int32(1), np.float32(1), One.ONE),
     (0j, -0.0 + 0j, complex(0.0, -0.0)),
     (np.float64(0.0), np.float64(-0.0)),
+    (*(range(0), range(1, 1)), *(Decimal("1.0"), Decimal("1.00")), *ONE_MOMENT),
 ]
 
 
@@ -58,6 +63,8 @@ def told(value: Any) -> float:
         return 3 * told(value.value)
     if isinstance(value, str):
         return 1.0
+    if isinstance(value, (range, Decimal, datetime)):
+        return float(sum(map(ord, repr(value))))
     kinds: tuple[Any, ...] = (bool, One, int, np.float64, float, complex, np.int32, np.float32)
     kind = next(i for i, k in enumerate(kinds) if isinstance(value, k))
     signs = complex(value)

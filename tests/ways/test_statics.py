@@ -194,6 +194,7 @@ def test_an_object_of_a_method_is_constant_all_the_way_down(way: str) -> None:
         ((1, (0.0,)), (1, (-0.0,)), lambda v: math.copysign(1, v[1][0])),
         (1, True, lambda v: 2.0 if v is True else 3.0),
         (1, 1.0, lambda v: 2.0 if type(v) is int else 3.0),
+        (range(2, 2), range(3, 3), lambda v: v.start),
     ],
 )
 def test_statics_that_are_equal_and_not_the_same_have_their_own_programs(

@@ -148,6 +148,8 @@ def _reader(cls: type[Any]) -> Reader:
     module = cls.__module__.partition(".")[0]
     if module in ("jax", "jaxlib"):
         return _trusted
+    if module in sys.stdlib_module_names and compared:
+        return _by_text
     if module in TRUSTED or module in sys.stdlib_module_names:
         return _trusted if compared or called else _closed_alone
     frozen = _is_frozen(cls)
@@ -166,6 +168,15 @@ def _is_frozen(cls: type[Any]) -> bool:
 
 def _itself(value: Any, walk: Walk) -> Hashable:
     return value
+
+
+def _by_text(value: Any, walk: Walk) -> Hashable:
+    """A value of the standard library: equal ones may differ, but not in how they are written.
+
+    `range(0)` and `range(1, 1)` are, `Decimal("1.0")` and `Decimal("1.00")`, one moment in two
+    time zones.
+    """
+    return value, repr(value)
 
 
 def _alone(value: Any, walk: Walk) -> Hashable:
@@ -314,7 +325,8 @@ READERS: tuple[tuple[Any, Reader], ...] = (
     (np.generic, _scalar),
     (float, _float),
     (complex, _complex),
-    ((type, types.ModuleType, np.dtype, range), _itself),
+    ((type, types.ModuleType, np.dtype), _itself),
+    (range, _by_text),
     (tuple, _items),
     (frozenset, _members),
     (slice, _slice),
