@@ -10,7 +10,7 @@ import pytest
 
 from autovmap import BatchShapeError, SpecError, auto_vmap
 from autovmap._ways import reduce_parts, reduce_run
-from folding import FUNCTIONS, WAYS, array_of, check, in_one_program, reduced
+from folding import FUNCTIONS, WAYS, array_of, check, in_one_program, reduced, said
 
 QUICK = ("plain", "chunk", "loop", "bucket")
 EACH_WAY = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
@@ -45,8 +45,9 @@ def test_outer_and_batch(way: str) -> None:
     f = auto_vmap(x=1, y=0)(both).outer("x", "y")
     plain = in_one_program(lambda: f(X, Y))
     for i, axes in enumerate((None, (0, -1), 1)):
-        folds = turned(("sum", "mean", "max", "logsumexp"), way, i)
-        got = run(way, f.reduce(folds, axes=axes))(X, Y)
+        folds = turned(("added", "sum", "mean", "max", "logsumexp"), way, i)
+        tree = {name: said(fold) for name, fold in folds.items()}
+        got = run(way, f.reduce(tree, axes=axes))(X, Y)
         check(got, reduced(plain, (4, 1, 5), folds, (axes,) if isinstance(axes, int) else axes))
     more = auto_vmap(x=1, y=0)(both).batch(3)
     plain = in_one_program(lambda: more(X, Y))
