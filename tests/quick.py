@@ -70,7 +70,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             cases[item.nodeid.partition("[")[0]].append(item)
         kept = {each[i] for each in cases.values() for i in effort.few(len(each))}
-        leave_out(config, items, lambda item: item not in kept)
+        leave_out(config, items, lambda item: item not in kept and not tries_each(item))
+
+
+def tries_each(item: pytest.Item) -> bool:
+    return item.get_closest_marker("each") is not None
 
 
 def leave_out(

@@ -19,6 +19,7 @@ def test_the_call_itself() -> None:
     close(quadratic(S, V, M), EXPECTED)
 
 
+@pytest.mark.each
 @pytest.mark.parametrize(
     "transform", [jax.jit, jax.checkpoint, jax.remat], ids=["jit", "checkpoint", "remat"]
 )

@@ -49,6 +49,12 @@ def test_cases(i):
     pass
 
 
+@pytest.mark.each
+@pytest.mark.parametrize("i", range(9))
+def test_parts_of_jax(i):
+    pass
+
+
 @pytest.mark.slow
 def test_marked():
     work(0.3)
@@ -97,7 +103,7 @@ def ran(folder: Path, *arguments: str, profile: str = "quick", sample: str = "")
 def test_the_end_says_what_was_left_out_and_what_is_slow(folder: Path) -> None:
     """Gathered from two processes; `test_all_but_the_long_ones` runs in one."""
     said = ran(folder, "-n2")
-    assert "12 passed" in said
+    assert "21 passed" in said
     assert '1 slow test left out: pytest -m ""' in said
     assert "1 long test left out: pytest -m long" in said
     (warned,) = re.findall(r"^ +[\d.]+ s  (.*)$", said, re.MULTILINE)
@@ -106,7 +112,7 @@ def test_the_end_says_what_was_left_out_and_what_is_slow(folder: Path) -> None:
 
 def test_all_but_the_long_ones(folder: Path) -> None:
     said = ran(folder, "-n0", "-m", "", profile="ci")
-    assert "13 passed" in said
+    assert "22 passed" in said
     assert "slow test left out" not in said
     assert "1 long test left out" in said
     assert "of each test's cases a few" not in said
@@ -125,7 +131,7 @@ def test_the_long_ones_draw_a_seed_and_print_it(folder: Path) -> None:
 @pytest.mark.slow
 def test_a_few_cases_of_each_test(folder: Path) -> None:
     said = ran(folder, "-n0", profile="few", sample="1")
-    assert "5 passed" in said
+    assert "14 passed" in said
     assert '1 slow test left out: pytest -m ""' in said
     assert "of each test's cases a few" in said
 

@@ -139,6 +139,7 @@ THROUGH: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.each
 @pytest.mark.parametrize("name", THROUGH)
 def test_reachability_through(name: str) -> None:
     function, expected = THROUGH[name]
@@ -182,6 +183,7 @@ CALLS = {
 }
 
 
+@pytest.mark.each
 @pytest.mark.parametrize("name", CALLS)
 def test_through_calls_with_rules_of_their_own(name: str) -> None:
     function = CALLS[name]
