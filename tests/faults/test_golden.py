@@ -21,6 +21,7 @@ from faults.cases.suite import CASES, GOLDEN, ROWS, WITHOUT_A_MESSAGE, kept_sect
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.each
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_says(case: Case) -> None:
     if not case.possible:
