@@ -142,6 +142,16 @@ def test_chunks_give_the_dtype_of_jnp(dtype: str) -> None:
         check(f(x), reduced(dict.fromkeys(FUNCTIONS, x), (7,), EACH_NAME))
 
 
+@pytest.mark.parametrize("fold", ["any", "all"])
+def test_what_of_a_complex_number_is_true_is_said_by_jnp(fold: str) -> None:
+    """jnp reads the real part alone, NumPy both."""
+    x = jnp.array([1j, 0, 1j] if fold == "any" else [1, 1j, 1 + 1j], jnp.complex64)
+    want = FUNCTIONS[fold](x)
+    folded = IDENTICAL.reduce(fold)
+    for f in (folded, folded.chunk(2), folded.bucket()):
+        assert bool(f(x)) == bool(want)
+
+
 def test_sums_of_small_floats_are_kept_in_float32() -> None:
     x = jnp.full(4096, 1.01, jnp.bfloat16)
     assert IDENTICAL.reduce("sum").chunk(8)(x) == jnp.sum(x)

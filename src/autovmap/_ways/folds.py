@@ -108,7 +108,8 @@ class Monoid:
         array = jnp.asarray(parts[0].array)
         dtype = self._state_dtype(array.dtype)
         if self.name in ("any", "all"):
-            array = array.astype(bool)
+            # What is true is for jnp to say: of a complex number it reads the real part alone.
+            array = FUNCTIONS[self.name](lax.expand_dims(array, (0,)), axis=0)
         if mask is not None:
             array = jnp.where(mask, array, self._neutral(array.dtype))
         if self.name in ADDED_UP:
