@@ -4,6 +4,7 @@ import cmath
 import collections
 import contextlib
 import dataclasses
+import enum
 import functools
 import math
 import re
@@ -74,6 +75,21 @@ class Frozen:
     def method(self, x: Any) -> Any:
         """A method of which the object is static."""
         return x * self.inside[0]
+
+
+class Choice(enum.Enum):
+    """An enum whose members hold what may change."""
+
+    LISTED = [2]  # noqa: RUF012
+    FACTOR = 3
+
+    def __init__(self, given: Any) -> None:
+        if given == 3:
+            self.factors = [2]
+
+    def bound(self, x: Any) -> Any:
+        """A method of a member."""
+        return x
 
 
 @contextlib.contextmanager
@@ -162,6 +178,8 @@ def test_jit_refuses_what_can_be_changed_and_names_the_way_that_does_not(kind: s
         (Frozen([2]).__call__, r"fn is a method whose \.__self__\.inside is a list"),
         (functools.partial(jnp.add, [1]), r"fn is a partial whose \.args\[0\] is a list"),
         ([2].index, r"fn is a builtin_function_or_method whose \.__self__ is a list"),
+        (Choice.LISTED, r"fn is a Choice whose \.value is a list"),
+        (Choice.FACTOR.bound, r"fn is a method whose \.__self__\.factors is a list"),
     ],
 )
 def test_a_static_value_that_holds_what_can_change_is_refused(fn: Any, text: str, way: str) -> None:

@@ -179,6 +179,12 @@ def _by_text(value: Any, walk: Walk) -> Hashable:
     return value, repr(value)
 
 
+def _choice(value: Any, walk: Walk) -> Hashable:
+    """A member of an enum: one object, but what it was given may be a list."""
+    own = {name: held for name, held in vars(value).items() if not name.startswith("_")}
+    return value, _named(value, {"value": value._value_, **own}, walk)
+
+
 def _alone(value: Any, walk: Walk) -> Hashable:
     return same(value)
 
@@ -321,7 +327,7 @@ def _closed_alone(value: Any, walk: Walk) -> Hashable:
 
 
 READERS: tuple[tuple[Any, Reader], ...] = (
-    (enum.Enum, _itself),
+    (enum.Enum, _choice),
     (np.generic, _scalar),
     (float, _float),
     (complex, _complex),
