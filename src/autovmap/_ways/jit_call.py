@@ -168,16 +168,21 @@ def _made_for(names: tuple[str, ...], count: int, static: frozenset[str]) -> Cal
     own = "_"  # at the front of this code's names, and of no parameter's
     while any(name.startswith(own) for name in names):
         own += "_"
-    traced = f"({own}type({{0}}) is {own}array or {own}type({{0}}) in {own}others)"
-    plain = f"{own}type({{0}}) in {own}plain"
     given, missing = names[:count], names[count:]
-    alike = [(plain if name in static else traced).format(name) for name in given]
+    types = {name: f"{own}type({name})" for name in given}
+    traced = [types[name] for name in given if name not in static]
+    alike = [f"{types[name]} in {own}plain" for name in given if name in static]
+    alike += [f"{name} is {own}absent" for name in missing]
+    if traced:  # most often all are JAX's arrays, which a chain of `is` tells soonest
+        arrays = " is ".join([*traced, f"{own}array"])
+        others = " and ".join(f"{each} in {own}others" for each in traced)
+        alike.append(f"({arrays} or ({others}))")
     source = ALIKE.format(
         _=own,
         parameters=", ".join(f"{name}={own}absent" for name in names),
         all_names=", ".join(names),
         names=", ".join(given),
-        alike=" and ".join(alike + [f"{name} is {own}absent" for name in missing]),
+        alike=" and ".join(alike),
     )
     scope: dict[str, Any] = {"ABSENT": ABSENT}
     exec(compile(source, MADE_HERE, "exec"), scope)
@@ -193,11 +198,9 @@ def _alike(calls: Calls, args: Args, kwargs: Kwargs, watching: Call) -> Call:
     """
     misuse, names = calls.misuse, calls.positional
     static = frozenset(misuse.static)
+    concrete = [x for x in args if kind_of(type(x)) is Kind.ARRAY and not is_traced(x)]
     # Typed keys have a type of their own.
-    arrays = {
-        type(value) for value in args if kind_of(type(value)) is Kind.ARRAY and not is_traced(value)
-    }
-    others = frozenset(arrays | NUMBERS)
+    others = NUMBERS.union((_array_type(),), map(type, concrete))
     known = zip(names, args, strict=False)
     fits = all(type(value) in (PLAIN if name in static else others) for name, value in known)
     if not names or kwargs or not fits or len(names) < len(misuse.signature.parameters):
