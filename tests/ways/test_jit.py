@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import inspect
 import pickle
 import warnings
 from collections.abc import Callable
@@ -55,23 +56,39 @@ def test_it_is_made_once_and_wraps_the_function():
     assert repr(exported) == f"{reduced!r}.jit()"
 
 
-def test_a_bad_argument_is_explained_in_a_warm_call_too():
+def test_its_call_is_the_call_of_jax_jit_until_something_new_comes():
+    """Where all are arrays and nothing is static; from then on a frame looks what it is."""
     doubled = auto_vmap(x=1)(lambda x: 2 * x).jit()
-    for _ in range(3):
-        with pytest.raises(SpecError, match=r"x\['a'\] is 'b' of type str, which is not an array"):
+    bare = type(jax.jit(lambda x: x))
+
+    def told() -> str:
+        with pytest.raises(
+            SpecError, match=r"x\['a'\] is 'b' of type str, which is not an array"
+        ) as raised:
             doubled({"a": "b"})
+        return str(raised.value)
+
+    first = told()
+    for _ in range(2):
         doubled(X)
+        assert type(type(doubled).__call__) is bare
+    doubled(X[:2])
+    for _ in range(2):
+        assert inspect.isfunction(type(doubled).__call__)
+        assert told() == first
+    exported(X)
+    assert inspect.isfunction(type(exported).__call__)
 
 
-@pytest.mark.parametrize("first", ["position", "name", "NumPy", "tree"])
-def test_an_argument_is_traced_once_by_position_and_by_name(first: str):
-    """Where nothing is static; `jax.jit` itself compiles a program for each."""
+@pytest.mark.parametrize("first", ["position", "NumPy", "tree", "static"])
+def test_in_a_frame_an_argument_is_traced_once_by_position_and_by_name(first: str):
+    """`jax.jit` itself compiles a program for each."""
 
-    def summed(x: Any, y: Any) -> Any:
+    def summed(x: Any, y: Any, n: int = 1) -> Any:
         TRACES.append("summed")
-        return jax.tree.leaves(x)[0].sum() + y
+        return n * (jax.tree.leaves(x)[0].sum() + y)
 
-    f = auto_vmap(x=1, y=0)(summed).jit()
+    f = auto_vmap(x=1, y=0)(summed).jit(static_argnames="n" if first == "static" else ())
     x: Any = {"tree": [X], "NumPy": np.asarray(X)}.get(first, X)
     y = X[:, 0]
     calls: dict[str, Callable[[], Any]] = {
@@ -80,7 +97,9 @@ def test_an_argument_is_traced_once_by_position_and_by_name(first: str):
         "both": lambda: f(x, y=y),
     }
     want = np.asarray(X.sum(1) + y)
-    assert traces(calls.get(first, calls["both"])) == 1
+    assert traces(calls["position"]) == 1
+    if first == "position":  # the bare `jax.jit`, up to here
+        f(X[:2], y[:2])
     for call in calls.values():
         for _ in range(2):
             assert traces(call) == 0
@@ -129,6 +148,7 @@ def test_parameters_may_have_any_names():
 )
 def test_a_wrong_call_says_the_same_cold_and_warm(call: Callable[[Any], Any], warm: bool):
     f = auto_vmap(x=1, y=1)(lambda x, y: x @ y)
+    other = X[:2]
 
     def told(g: Any) -> str:
         with pytest.raises((SpecError, TypeError)) as raised:
@@ -137,8 +157,8 @@ def test_a_wrong_call_says_the_same_cold_and_warm(call: Callable[[Any], Any], wa
 
     jitted = f.jit()
     if warm:
-        for _ in range(2):
-            jitted(X, X)
+        for x in (X, X, other, other):
+            jitted(x, x)
     fresh = auto_vmap(x=1, y=1)(lambda x, y: x @ y).jit()
     assert told(jitted) == told(fresh)
 

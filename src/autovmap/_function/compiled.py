@@ -1,4 +1,4 @@
-"""The compiled forms: small objects whose call is `jax.jit`'s in one Python frame."""
+"""The compiled forms: small objects whose call is `jax.jit`'s, or a frame around it."""
 
 import functools
 import weakref
@@ -187,8 +187,11 @@ def make_jitted(function: Any, engine: Engine, options: "JitOptions") -> Jitted[
         static = replace(options, static=(*options.static, options.parameters[0]))
     cls = type("Jitted", (Jitted,), {"__doc__": Jitted.__doc__, "__module__": __name__})
 
+    known = weakref.ref(cls)  # as what is compiled keeps `settle`, and the class what is compiled
+
     def settle(call: Callable[..., Any]) -> None:
-        cast("Any", cls).__call__ = staticmethod(call)
+        if (found := known()) is not None:
+            cast("Any", found).__call__ = staticmethod(call)
 
     program = make_program(
         engine.run_traced, engine.spec, engine.signature, function, static, engine.bind, settle

@@ -23,7 +23,7 @@ from autovmap._spec.spec import (
     Spec,
 )
 from autovmap._ways.distinct import substituting, values_of
-from autovmap._ways.jit_call import explaining, explaining_method
+from autovmap._ways.jit_call import Noticed, explaining, explaining_method
 from autovmap._ways.split import Partition
 from autovmap._ways.statics import count_value, given_names, is_number, refuse_changing
 from autovmap._ways.untraceable import Misuse, untraceable
@@ -127,13 +127,13 @@ def make_program(
     if options.partition:  # which counts static numbers itself
         entry = _entry(run, spec, signature, named_by, replace(options, static=()))
         return _partitioned(entry, spec, signature, options)
-    entry = _entry(run, spec, signature, named_by, options)
+    entry = Noticed(_entry(run, spec, signature, named_by, options))
     static = _places(signature, "static", options.static)
     program = cast("Any", jax.jit)(entry, **static, **_places(signature, "donate", options.donated))
     misuse = Misuse(spec, signature, options.static, bind)
     substituted = substituting(static.get("static_argnums", ()), static.get("static_argnames", ()))
     return Program(
-        explaining(program, misuse, substituted, settle),
+        explaining(program, entry, misuse, substituted, settle),
         explaining_method(program.lower, misuse, substituted),
         explaining_method(program.trace, misuse, substituted),
         explaining_method(program.eval_shape, misuse, substituted),

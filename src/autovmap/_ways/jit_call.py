@@ -1,18 +1,17 @@
-"""The call of `f.jit()`: that of a `jax.jit`, and the one Python frame around it.
+"""The call of `f.jit()`: that of a `jax.jit`, and what stands around it.
 
-`jax.jit` refuses what it can neither trace nor keep before it traces anything, so only a frame
-around its call can explain that. And a `jax.jit` that is warm takes some NumPy arrays for what they
-are not: it reads another byte order as if it were native, and forgets a mask. They are looked for
-at the least price, as a frame costs a twentieth of a small call, and a look at all leaves of a tree
-a tenth of a larger one.
+`jax.jit` refuses what it can neither trace nor keep before it traces anything, so only a Python
+frame around its call can explain that. And a `jax.jit` that is warm takes some NumPy arrays for
+what they are not: it reads another byte order as if it were native, and forgets a mask. They are
+looked for at the least price, as a frame costs a twentieth of a small call, and a look at all
+leaves of a tree a tenth of a larger one: see `explaining` for which call does what.
 """
 
 import functools
-import itertools
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import jax
 import numpy as np
@@ -21,6 +20,7 @@ from autovmap._bind.kinds import Kind, is_traced, kind_of
 from autovmap._frames import interface, leave_out_frames
 from autovmap._spec.spec import POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD
 from autovmap._ways.distinct import PLAIN, Args, Arguments, Kwargs, Substituted
+from autovmap._ways.jit_frame import written_out
 from autovmap._ways.untraceable import Misuse
 
 Call: TypeAlias = Callable[..., Any]
@@ -38,22 +38,67 @@ def _array_type() -> type:
         return type(jax.numpy.zeros(()))
 
 
+class Noticed:
+    """A function to be compiled, which notices when `jax.jit` meets arguments of a new kind.
+
+    Arguments like those of an earlier call a `jax.jit` runs without any Python. For others it looks
+    up the function among what it has traced, and to do so asks for its hash.
+    """
+
+    def __init__(self, function: Call) -> None:
+        functools.update_wrapper(cast("Any", self), function)
+        self._function = function
+        self.count = 0
+        """How often JAX has asked."""
+        self.then: Callable[[], None] | None = None
+        """What is to be done when it asks again, before it keeps anything for such arguments; it
+        may ask for other reasons too, and in any thread."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __hash__(self) -> int:
+        self.count += 1
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+        return object.__hash__(self)
+
+    def __repr__(self) -> str:
+        return repr(self._function)
+
+
 def explaining(
-    program: Any, misuse: Misuse, substituted: Substituted, settle: Callable[[Call], None]
+    program: Any,
+    compiled: Noticed,
+    misuse: Misuse,
+    substituted: Substituted,
+    settle: Callable[[Call], None],
 ) -> Call:
     """The call of a `jax.jit` object, explained where an argument does not do.
 
-    Keyword arguments go in by position: `jax.jit` takes longer over keywords, and would compile a
-    function that is called in both ways twice.
+    The first call is looked at whole. What follows depends on what came with it:
+
+    - NumPy arrays: each call is looked at leaf by leaf (`_looking`);
+    - JAX's arrays and numbers alone, and nothing static: the bare `jax.jit`, until it meets
+      arguments of a new kind;
+    - from then on, and where plain static values are among them: a frame that looks at the types of
+      whole arguments (`_alike`);
+    - trees or others: a frame that looks at the leaves where JAX has kept something new
+      (`_watching`).
+
+    In a frame keyword arguments go in by position: `jax.jit` takes longer over keywords, and would
+    compile a function that is called in both ways twice.
 
     Args:
         program: the `jax.jit` object.
+        compiled: what it compiles.
         misuse: says which argument does not do.
         substituted: gives static values stand-ins where they have to be told apart.
         settle: gets what is to be called from now on, once more is known of the calls.
     """
     lasting: list[Call] = []
-    lock = threading.Lock()
+    lock = threading.RLock()  # JAX may ask whenever Python collects its garbage
 
     def settle_for(call: Call, lasts: bool = False) -> None:
         with lock:
@@ -61,9 +106,10 @@ def explaining(
                 lasting.append(call)
             settle(lasting[0] if lasting else call)
 
-    calls = Calls(program, misuse, _positional(misuse), substituted, settle_for)
+    calls = Calls(program, compiled, misuse, _positional(misuse), substituted, settle_for)
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
+        before = compiled.count
         try:
             looking = _looking(calls)
             has_numpy = _has_numpy((args, kwargs))
@@ -73,9 +119,21 @@ def explaining(
         except Exception as error:
             leave_out_frames(error)
             raise
-        if not has_numpy:
-            watching = _watching(calls, looking)
-            settle_for(_alike(calls, *by_position(calls.positional, args, kwargs), watching))
+        if has_numpy:
+            return result
+        given = by_position(calls.positional, args, kwargs)
+        if compiled.count == before:  # this JAX does not ask: all that comes is looked at
+            settle_for(looking, lasts=True)
+        elif (alike := _alike(calls, *given)) is None:
+            settle_for(_watching(calls, looking))
+        elif misuse.static:
+            settle_for(alike(_watching(calls, looking)))
+        else:
+            asked = compiled.count
+            settle_for(program)
+            compiled.then = lambda: settle_for(alike(looking), lasts=True)
+            if compiled.count != asked:  # something came meanwhile, in another thread
+                settle_for(alike(looking), lasts=True)
         return result
 
     return first_call
@@ -137,6 +195,7 @@ class Calls:
     """What the calls are made of: see `explaining`."""
 
     program: Any
+    compiled: Noticed
     misuse: Misuse
     positional: tuple[str, ...]
     substituted: Substituted
@@ -144,57 +203,16 @@ class Calls:
     """Gets what is to be called from now on, and whether it lasts, whatever comes behind it."""
 
 
-ABSENT = object()
-MADE_HERE = __file__ + ", made for the parameters of a function"
-ALIKE = """\
-def make({_}program, {_}array, {_}others, {_}plain, {_}watching, {_}given, {_}leave_out_frames):
-    {_}type, {_}failure, {_}absent = type, Exception, ABSENT
-    def call({parameters}, *{_}more, **{_}named):
-        try:
-            if {alike} and not {_}more and not {_}named:
-                return {_}program({names})
-            {_}args, {_}kwargs = {_}given(({all_names},), {_}named)
-            return {_}watching(*{_}args, *{_}more, **{_}kwargs)
-        except {_}failure as {_}error:
-            {_}leave_out_frames({_}error)
-            raise
-    return call
-"""
-
-
-@functools.lru_cache(maxsize=256)
-def _made_for(names: tuple[str, ...], count: int, static: frozenset[str]) -> Callable[..., Call]:
-    """What makes the call of `_alike`, for parameters of these names of which so many are given."""
-    own = "_"  # at the front of this code's names, and of no parameter's
-    while any(name.startswith(own) for name in names):
-        own += "_"
-    given, missing = names[:count], names[count:]
-    types = {name: f"{own}type({name})" for name in given}
-    traced = [types[name] for name in given if name not in static]
-    alike = [f"{types[name]} in {own}plain" for name in given if name in static]
-    alike += [f"{name} is {own}absent" for name in missing]
-    if traced:  # most often all are JAX's arrays, which a chain of `is` tells soonest
-        arrays = " is ".join([*traced, f"{own}array"])
-        others = " and ".join(f"{each} in {own}others" for each in traced)
-        alike.append(f"({arrays} or ({others}))")
-    source = ALIKE.format(
-        _=own,
-        parameters=", ".join(f"{name}={own}absent" for name in names),
-        all_names=", ".join(names),
-        names=", ".join(given),
-        alike=" and ".join(alike),
-    )
-    scope: dict[str, Any] = {"ABSENT": ABSENT}
-    exec(compile(source, MADE_HERE, "exec"), scope)
-    return scope["make"]
-
-
-def _alike(calls: Calls, args: Args, kwargs: Kwargs, watching: Call) -> Call:
+def _alike(calls: Calls, args: Args, kwargs: Kwargs) -> Callable[[Call], Call] | None:
     """The call where arguments are given as here: JAX's arrays, numbers, and plain static values.
 
-    Such calls are the many small ones. Packing their arguments and going through them in a loop
-    would take twice as long as the frame itself, so it is written out for each function, as
-    `dataclasses` do it. Any other call is `watching`.
+    Args:
+        calls: what it is made of.
+        args: the arguments of a call.
+        kwargs: those that did not go in by position.
+
+    Returns:
+        Makes the call, given what any other call is to be; None if the arguments are not such.
     """
     misuse, names = calls.misuse, calls.positional
     static = frozenset(misuse.static)
@@ -204,35 +222,24 @@ def _alike(calls: Calls, args: Args, kwargs: Kwargs, watching: Call) -> Call:
     known = zip(names, args, strict=False)
     fits = all(type(value) in (PLAIN if name in static else others) for name, value in known)
     if not names or kwargs or not fits or len(names) < len(misuse.signature.parameters):
-        return watching
+        return None
 
-    def given(values: Args, named: Kwargs) -> Arguments:
-        """The arguments that were there."""
-        front = tuple(itertools.takewhile(lambda value: value is not ABSENT, values))
-        rest = zip(names[len(front) :], values[len(front) :], strict=True)
-        return front, {**{name: v for name, v in rest if v is not ABSENT}, **named}
-
-    made = _made_for(names, len(args), static)
-    frame = made(calls.program, _array_type(), others, PLAIN, watching, given, leave_out_frames)
-    frame.__qualname__ = misuse.spec.function  # which Python names where an argument comes twice
-    return frame
+    of_function = (misuse.spec.function, names, len(args), static)
+    return functools.partial(written_out, calls.program, *of_function, _array_type(), others)
 
 
 def _watching(calls: Calls, looking: Call) -> Call:
     """The call where no NumPy array has been seen yet, but may come, in a tree too.
 
-    JAX can misread one only where it has kept how to read native ones like it, and for these it
-    makes an entry of their own. So the leaves are looked at when there is a new entry, and at no
-    other call. A JAX that does not say how many there are has every leaf looked at.
+    JAX can misread one only where it has kept how to read native ones like it, and to these it came
+    as to something new. So the leaves are looked at in such calls, and in no other.
     """
     program, misuse, positional = calls.program, calls.misuse, calls.positional
     substituted = calls.substituted if misuse.static else None
-    entries = getattr(program, "_cache_size", None)
-    if entries is None:
-        return looking
+    compiled = calls.compiled
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        before = entries()
+        before = compiled.count
         try:
             if kwargs:
                 args, kwargs = by_position(positional, args, kwargs)
@@ -244,11 +251,12 @@ def _watching(calls: Calls, looking: Call) -> Call:
             except (TypeError, ValueError) as error:
                 misuse.refuse(error, args, kwargs)
                 raise
-            finally:  # a call that is refused makes an entry too
-                if entries() != before and _has_numpy((args, kwargs)):
+            finally:  # a call that is refused may leave something behind too
+                if compiled.count != before and _has_numpy((args, kwargs)):
                     calls.settle(looking, lasts=True)
-                    if _are_misread((args, kwargs), CLEAR):
-                        # Another thread's call may have made the entry that this one was read by.
+                    if _are_misread(
+                        (args, kwargs), CLEAR
+                    ):  # as another thread's call may have left
                         misuse.refuse_misread(args, kwargs)
         except Exception as error:
             leave_out_frames(error)
