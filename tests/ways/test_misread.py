@@ -5,6 +5,7 @@ they were native ones, and the result is wrong. A masked array loses its mask, c
 """
 
 import re
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,11 @@ def shared(x: Any, u: Any) -> Any:
     return ranked(x) + ranked(u)
 
 
+def anew(function: Any) -> Any:
+    """The same function, of which no declaration is known that another test called."""
+    return types.FunctionType(function.__code__, function.__globals__, function.__name__)
+
+
 CALLS: dict[str, tuple[Any, Callable[[Any], tuple[tuple[Any, ...], dict[str, Any]]]]] = {
     "ranked": (ranked, lambda a: ((a,), {})),
     "ranked, beside one without": (shared, lambda a: ((a, X), {})),
@@ -71,7 +77,7 @@ CALLS: dict[str, tuple[Any, Callable[[Any], tuple[tuple[Any, ...], dict[str, Any
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_what_would_be_misread_is_refused(way: str, call: str, warm: bool, wrong: Any) -> None:
     function, arguments = CALLS[call]
-    f = WAYS[way](auto_vmap(x=1)(function))
+    f = WAYS[way](auto_vmap(x=1)(anew(function)))
     if warm:
         args, kwargs = arguments(X)
         for _ in range(3):
@@ -92,7 +98,7 @@ def test_native_arrays_may_come_later_than_at_the_first_call(
 ) -> None:
     """A program that knew JAX's arrays alone learns to read NumPy's, and misreads from then on."""
     function, arguments = CALLS[call]
-    f = auto_vmap(x=1)(function).jit()
+    f = auto_vmap(x=1)(anew(function)).jit()
 
     def run(array: Any) -> Any:
         args, kwargs = arguments(array)
@@ -101,7 +107,9 @@ def test_native_arrays_may_come_later_than_at_the_first_call(
     want = run(jnp.asarray(X))
     run(jnp.asarray(X))
     if refused:
-        with pytest.raises(SpecError, match=r"masked array|has dtype"):
+        # Where all were arrays this is still the bare `jax.jit`, which refuses it too.
+        told = "masked array|has dtype|Error interpreting"
+        with pytest.raises((SpecError, TypeError, ValueError), match=told):
             run(wrong)
     np.testing.assert_array_equal(run(X), want)
     with pytest.raises(SpecError, match=r"masked array|has dtype [<>]f4"):
@@ -110,7 +118,7 @@ def test_native_arrays_may_come_later_than_at_the_first_call(
 
 def test_native_arrays_that_came_are_not_forgotten() -> None:
     """What was held from before the first call, or runs in another thread, settles nothing anew."""
-    f = auto_vmap(x=1)(ranked).jit()
+    f = auto_vmap(x=1)(anew(ranked)).jit()
     held = f.__call__
     held(X)
     held(jnp.asarray(X))
