@@ -63,16 +63,20 @@ def cases():
     plain = jax.jit(jax.vmap(lambda x: x.sum()))
     ours = auto_vmap(x=1)(lambda x: x.sum()).jit()
     yield "one batch dim", lambda: ours(X), lambda: plain(X)
+    more = auto_vmap(x=1)(lambda x: x.sum()).jit()
+    more(X[:2])
+    yield "one batch dim, after another shape", lambda: more(X), lambda: plain(X)
 
     mixed = auto_vmap(s=0, v=1, m=2)(foo).jit()
     by_hand = jax.vmap(foo, (0, None, None))
     by_hand = jax.vmap(jax.vmap(by_hand, (None, None, 0)), (None, 0, None))
     floor = jax.jit(lambda s, v, m: by_hand(s, v[:, 0, 0], m[:, 0]))
     yield "three batch dims, mixed", lambda: mixed(S, V, M), lambda: floor(S, V, M)
-    yield "keywords", lambda: mixed(s=S, v=V, m=M), lambda: floor(S, V, M)
+    named = auto_vmap(s=0, v=1, m=2)(lambda s, v, m: foo(s, v, m)).jit()
+    yield "keywords", lambda: named(s=S, v=V, m=M), lambda: floor(S, V, M)
     yield (
         "keywords, over keywords",
-        lambda: mixed(s=S, v=V, m=M),
+        lambda: named(s=S, v=V, m=M),
         lambda: floor(s=S, v=V, m=M),
     )
 

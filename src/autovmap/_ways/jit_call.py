@@ -80,10 +80,10 @@ def explaining(
     The first call is looked at whole. What follows depends on what came with it:
 
     - NumPy arrays: each call is looked at leaf by leaf (`_looking`);
-    - JAX's arrays and numbers alone, and nothing static: the bare `jax.jit`, until it meets
-      arguments of a new kind;
-    - from then on, and where plain static values are among them: a frame that looks at the types of
-      whole arguments (`_alike`);
+    - JAX's arrays and numbers alone, by position, and nothing static: the bare `jax.jit`, until it
+      meets arguments of a new kind;
+    - from then on, and where keywords or plain static values are among them: a frame that looks at
+      the types of whole arguments (`_alike`);
     - trees or others: a frame that looks at the leaves where JAX has kept something new
       (`_watching`).
 
@@ -126,7 +126,7 @@ def explaining(
             settle_for(looking, lasts=True)
         elif (alike := _alike(calls, *given)) is None:
             settle_for(_watching(calls, looking))
-        elif misuse.static:
+        elif misuse.static or kwargs:  # which the bare `jax.jit` would compile for once more
             settle_for(alike(_watching(calls, looking)))
         else:
             asked = compiled.count
