@@ -336,6 +336,10 @@ class TestMemory:
         assert 1 <= found <= total
         assert used(found) <= 10**6 or found == 1
 
+    def test_one_where_every_program_is_too_large(self) -> None:
+        """Whatever the line through the two small programs promises."""
+        assert fitting(1000, lambda n: 0 if n in (4, 32) else 100 * n, 10) == 1
+
 
 class TestQuickest:
     """`chunk("auto")` times what stays in the caches against what fits memory."""
