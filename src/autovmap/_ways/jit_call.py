@@ -228,14 +228,26 @@ def _alike(calls: Calls, args: Args, kwargs: Kwargs) -> Callable[[Call], Call] |
     return functools.partial(written_out, calls.program, *of_function, _array_type(), others)
 
 
+def _with_stand_ins(calls: Calls) -> Call:
+    """The program, with stand-ins for the static values that need them."""
+    program, substituted = calls.program, calls.substituted
+    if not calls.misuse.static:
+        return program
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        front, left = substituted(args, kwargs)
+        return program(*front, **left)
+
+    return run
+
+
 def _watching(calls: Calls, looking: Call) -> Call:
     """The call where no NumPy array has been seen yet, but may come, in a tree too.
 
     JAX can misread one only where it has kept how to read native ones like it, and to these it came
     as to something new. So the leaves are looked at in such calls, and in no other.
     """
-    program, misuse, positional = calls.program, calls.misuse, calls.positional
-    substituted = calls.substituted if misuse.static else None
+    run, misuse, positional = _with_stand_ins(calls), calls.misuse, calls.positional
     compiled = calls.compiled
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -244,19 +256,15 @@ def _watching(calls: Calls, looking: Call) -> Call:
             if kwargs:
                 args, kwargs = by_position(positional, args, kwargs)
             try:
-                if substituted is not None:
-                    front, left = substituted(args, kwargs)
-                    return program(*front, **left)
-                return program(*args, **kwargs)
+                return run(*args, **kwargs)
             except (TypeError, ValueError) as error:
                 misuse.refuse(error, args, kwargs)
                 raise
             finally:  # a call that is refused may leave something behind too
                 if compiled.count != before and _has_numpy((args, kwargs)):
                     calls.settle(looking, lasts=True)
-                    if _are_misread(
-                        (args, kwargs), CLEAR
-                    ):  # as another thread's call may have left
+                    # What another thread's call left may be what this one was read by.
+                    if _are_misread((args, kwargs), CLEAR):
                         misuse.refuse_misread(args, kwargs)
         except Exception as error:
             leave_out_frames(error)
@@ -267,8 +275,7 @@ def _watching(calls: Calls, looking: Call) -> Call:
 
 def _looking(calls: Calls) -> Call:
     """The call where arrays that would be misread are looked for among all leaves."""
-    program, misuse, positional = calls.program, calls.misuse, calls.positional
-    substituted = calls.substituted if misuse.static else None
+    run, misuse, positional = _with_stand_ins(calls), calls.misuse, calls.positional
     clear = CLEAR | {_array_type()}
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -285,10 +292,7 @@ def _looking(calls: Calls) -> Call:
                 elif cls not in clear and _are_misread(value, clear):
                     misuse.refuse_misread(args, kwargs)
             try:
-                if substituted is not None:
-                    front, left = substituted(args, kwargs)
-                    return program(*front, **left)
-                return program(*args, **kwargs)
+                return run(*args, **kwargs)
             except (TypeError, ValueError) as error:
                 misuse.refuse(error, args, kwargs)
                 raise
