@@ -86,7 +86,7 @@ def _differentiable(run: Flat, shapes: Sequence[Any], trace: Trace, once: Once) 
         return run
     try:
         tangent = _forward(chosen, shapes, given, trace)
-    except Exception:  # a `custom_vjp` has no forward mode
+    except Exception:  # it refuses forward mode while it is traced
         return _by_vjp(run, forward, backward, len(shapes), given, made)
     return _by_jvp(run, forward, backward, tangent, given, made, once)
 
